@@ -1,0 +1,126 @@
+package fsm_test
+
+import (
+	"fmt"
+
+	"github.com/floeberg/floeberg/fsm/command"
+)
+
+// model is what the state machine does, said with plain maps.
+type model struct {
+	timeMs   uint64
+	revision uint64
+	rows     map[string]modelRow
+	known    map[string]modelIdentity
+}
+
+type modelRow struct {
+	value     string
+	revision  uint64
+	expiresMs uint64
+}
+
+type modelIdentity struct {
+	result     command.Result
+	deadlineMs uint64
+}
+
+func newModel() *model {
+	return &model{rows: map[string]modelRow{}, known: map[string]modelIdentity{}}
+}
+
+// graceMs is how long past its deadline an identity is remembered at least.
+const graceMs = 60_000
+
+// apply returns the outcomes that are allowed for a command: one, or two where
+// it depends on how far sweeping has come.
+func (m *model) apply(index uint64, c *command.Command) []command.Result {
+	m.timeMs = max(m.timeMs, c.GetTimeMs())
+	tx := c.GetTransaction()
+	if tx == nil {
+		return []command.Result{{Outcome: command.Applied, Revision: m.revision, Index: index}}
+	}
+	if first, ok := m.known[string(tx.GetId())]; ok {
+		if first.deadlineMs+graceMs >= m.timeMs {
+			return []command.Result{first.result}
+		}
+		return []command.Result{first.result, {Outcome: command.Forgotten, Index: index}}
+	}
+	if tx.GetDeadlineMs() < m.timeMs {
+		late := []command.Result{{Outcome: command.Expired, Index: index}}
+		if tx.GetDeadlineMs()+graceMs < m.timeMs {
+			late = append(late, command.Result{Outcome: command.Forgotten, Index: index})
+		}
+		return late
+	}
+	result := m.decide(index, tx)
+	m.known[string(tx.GetId())] = modelIdentity{result, tx.GetDeadlineMs()}
+	return []command.Result{result}
+}
+
+func (m *model) decide(index uint64, tx *command.Transaction) command.Result {
+	for i, p := range tx.GetPreconditions() {
+		if !m.holds(p) {
+			return command.Result{Outcome: command.Rejected, Failed: i, Index: index}
+		}
+	}
+	if len(tx.GetWrites()) > 0 {
+		m.revision++
+	}
+	for _, w := range tx.GetWrites() {
+		switch kind := w.GetKind().(type) {
+		case *command.Write_Put:
+			m.rows[string(kind.Put.GetKey())] = modelRow{string(kind.Put.GetValue()), m.revision, kind.Put.GetExpiresMs()}
+		case *command.Write_Delete:
+			delete(m.rows, string(kind.Delete))
+		case *command.Write_DeleteRange:
+			for key := range m.rows {
+				if inRange(key, kind.DeleteRange) {
+					delete(m.rows, key)
+				}
+			}
+		}
+	}
+	return command.Result{Outcome: command.Applied, Revision: m.revision, Index: index}
+}
+
+func (m *model) holds(p *command.Precondition) bool {
+	switch kind := p.GetKind().(type) {
+	case *command.Precondition_Absent:
+		return !m.live(string(kind.Absent))
+	case *command.Precondition_Present:
+		return m.live(string(kind.Present))
+	case *command.Precondition_AtRevision:
+		key := string(kind.AtRevision.GetKey())
+		return m.live(key) && m.rows[key].revision == kind.AtRevision.GetRevision()
+	case *command.Precondition_RangeEmpty:
+		for key := range m.rows {
+			if m.live(key) && inRange(key, kind.RangeEmpty) {
+				return false
+			}
+		}
+		return true
+	default:
+		panic(fmt.Sprintf("no precondition: %T", kind))
+	}
+}
+
+func (m *model) live(key string) bool {
+	row, ok := m.rows[key]
+	return ok && (row.expiresMs == 0 || row.expiresMs > m.timeMs)
+}
+
+func inRange(key string, r *command.Range) bool {
+	return key >= string(r.GetStart()) && key < string(r.GetEnd())
+}
+
+// contents is what contents(t, machine) must return.
+func (m *model) contents() map[string]string {
+	out := map[string]string{}
+	for key, row := range m.rows {
+		if m.live(key) {
+			out[key[1:len(key)-2]] = fmt.Sprintf("%s@%d", row.value, row.revision)
+		}
+	}
+	return out
+}
