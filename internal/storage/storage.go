@@ -1,0 +1,267 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+)
+
+// Store reads and writes whole objects at absolute locations, such as
+// s3://bucket/key or file:///folder/name. Any spelling that Canonical accepts
+// will do, except one that ends in a slash. It is safe for concurrent use.
+//
+// Errors are those of this package; a context that ended is found in them too.
+type Store interface {
+	// Put writes an object and returns when it is durable. It never replaces an
+	// object (ErrExists): atomically on files and on object stores that know
+	// conditional writes, otherwise by looking first. Where an attempt may have
+	// written it without being told so, an object with the same content counts
+	// as written.
+	//
+	// After ErrUnavailable the object may exist, now or a moment later: write
+	// under a new name, and delete nothing that something may point to. The body
+	// must stay unchanged even after the call returned, for the same reason.
+	Put(ctx context.Context, location string, body []byte) error
+
+	// Get returns the object, ErrNotFound, or ErrTooLarge when it has more than
+	// maxBytes.
+	Get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
+
+	// Exists reports whether there is an object. A folder is none.
+	Exists(ctx context.Context, location string) (bool, error)
+
+	// Delete removes an object. It is no error if there is none.
+	Delete(ctx context.Context, location string) error
+
+	// EnsureFolder makes the folder that location names, and those above it, on
+	// stores that have folders. On object stores it does nothing.
+	EnsureFolder(ctx context.Context, location string) error
+
+	// List yields the objects below location, in no promised order, and ends
+	// after the first error. Folders are not yielded, nor are objects that mark
+	// one, nor symbolic links; leftovers of interrupted writes are. What is
+	// written or deleted meanwhile may be seen or not. An object store may yield
+	// keys that Canonical refuses; they can't be passed to the other methods.
+	List(ctx context.Context, location string) iter.Seq2[Object, error]
+
+	// Closer releases idle connections. Calls under way end undisturbed.
+	io.Closer
+}
+
+// Object is what List tells about an object.
+type Object struct {
+	// Location in canonical form.
+	Location string
+	// Size in bytes.
+	Size int64
+	// Modified is when the object was written, by the store's clock.
+	Modified time.Time
+}
+
+// backend is a store for one kind of location. Its locations are canonical,
+// within its roots, and name more than the root itself. It classifies its
+// errors; the front adds operation and location.
+type backend interface {
+	put(ctx context.Context, location string, body []byte) error
+	get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
+	exists(ctx context.Context, location string) (bool, error)
+	remove(ctx context.Context, location string) error
+	ensureFolder(ctx context.Context, location string) error
+	list(ctx context.Context, location string) iter.Seq2[Object, error]
+	close() error
+}
+
+// mount is a root and the store that holds it.
+type mount struct {
+	root    string
+	backend backend
+}
+
+// front checks locations, picks the store, and observes; the stores do the rest.
+type front struct {
+	mounts  []mount
+	observe func(string, time.Duration, error)
+}
+
+// Open opens the stores that hold root and the further roots of cfg. A local
+// root is created if it is not there. Nothing is sent over the network yet: a
+// dead object store must not keep a node from starting.
+func Open(root string, cfg Config) (Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	f := &front{observe: cfg.Observe}
+	var shared *s3Store
+	for _, r := range append([]string{root}, cfg.AllowLocations...) {
+		canonical, err := Canonical(r)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		var b backend
+		switch {
+		case !isS3(canonical):
+			b, err = openFileStore(canonical, cfg)
+		case shared == nil:
+			// All buckets are reached through one client: they share the endpoint,
+			// so they share its health and its limits.
+			shared, err = openS3Store(cfg)
+			b = shared
+		default:
+			b = shared
+		}
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		f.mounts = append(f.mounts, mount{root: canonical, backend: b})
+	}
+	return f, nil
+}
+
+// Put implements Store.
+func (f *front) Put(ctx context.Context, location string, body []byte) error {
+	return f.do("put", location, func(b backend, location string) error {
+		return b.put(ctx, location, body)
+	})
+}
+
+// Get implements Store.
+func (f *front) Get(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
+	var body []byte
+	err := f.do("get", location, func(b backend, location string) (err error) {
+		body, err = b.get(ctx, location, maxBytes)
+		return err
+	})
+	return body, err
+}
+
+// Exists implements Store.
+func (f *front) Exists(ctx context.Context, location string) (bool, error) {
+	var found bool
+	err := f.do("exists", location, func(b backend, location string) (err error) {
+		found, err = b.exists(ctx, location)
+		return err
+	})
+	return found, err
+}
+
+// Delete implements Store.
+func (f *front) Delete(ctx context.Context, location string) error {
+	return f.do("delete", location, func(b backend, location string) error {
+		return b.remove(ctx, location)
+	})
+}
+
+// EnsureFolder implements Store.
+func (f *front) EnsureFolder(ctx context.Context, location string) error {
+	return f.timed("ensure_folder", func() error {
+		canonical, m, err := f.resolve(location)
+		if err != nil {
+			return describe("ensure_folder", location, err)
+		}
+		if err := m.backend.ensureFolder(ctx, canonical); err != nil {
+			return fmt.Errorf("ensure_folder %q: %w", canonical, err)
+		}
+		return nil
+	})
+}
+
+// List implements Store.
+func (f *front) List(ctx context.Context, location string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		begun := time.Now()
+		var failed error
+		defer func() { f.observe("list", time.Since(begun), failed) }()
+		canonical, m, err := f.resolve(location)
+		if err != nil {
+			failed = describe("list", location, err)
+			yield(Object{}, failed)
+			return
+		}
+		for object, err := range m.backend.list(ctx, canonical) {
+			if err != nil {
+				failed = fmt.Errorf("list %q: %w", canonical, err)
+				yield(Object{}, failed)
+				return
+			}
+			if !yield(object, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Close implements Store.
+func (f *front) Close() error {
+	closed := make(map[backend]bool, len(f.mounts))
+	var errs []error
+	for _, m := range f.mounts {
+		if !closed[m.backend] {
+			closed[m.backend] = true
+			errs = append(errs, m.backend.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// do runs one operation on one object.
+func (f *front) do(operation, location string, call func(backend, string) error) error {
+	if strings.HasSuffix(location, "/") {
+		return f.timed(operation, func() error {
+			return describe(operation, location, invalid(location, "it names a folder; an object's location does not end in a slash"))
+		})
+	}
+	return f.timed(operation, func() error {
+		canonical, m, err := f.resolve(location)
+		if err == nil && canonical == m.root {
+			err = invalid(location, "it names the warehouse itself, not an object in it")
+		}
+		if err != nil {
+			return describe(operation, location, err)
+		}
+		if err := call(m.backend, canonical); err != nil {
+			return fmt.Errorf("%s %q: %w", operation, canonical, err)
+		}
+		return nil
+	})
+}
+
+// timed reports how long a call took and how it ended.
+func (f *front) timed(operation string, call func() error) error {
+	begun := time.Now()
+	err := call()
+	f.observe(operation, time.Since(begun), err)
+	return err
+}
+
+// describe adds what was asked for to an error that refuses a location. One
+// that is not valid is in its error already, shortened.
+func describe(operation, location string, err error) error {
+	if errors.Is(err, ErrInvalidLocation) {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	return fmt.Errorf("%s %q: %w", operation, location, err)
+}
+
+// resolve finds the store of a location: that of the innermost root around it.
+func (f *front) resolve(location string) (string, *mount, error) {
+	canonical, err := Canonical(location)
+	if err != nil {
+		return "", nil, err
+	}
+	var best *mount
+	for i := range f.mounts {
+		m := &f.mounts[i]
+		if within(m.root, canonical) && (best == nil || len(m.root) > len(best.root)) {
+			best = m
+		}
+	}
+	if best == nil {
+		return "", nil, ErrOutside
+	}
+	return canonical, best, nil
+}
