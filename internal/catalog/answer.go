@@ -1,0 +1,64 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+)
+
+// remembered looks for the answer that an earlier request under the same
+// Idempotency-Key got. A remembered refusal comes back as the error it was.
+func (c *Catalog) remembered(v *state.View, ch Change) (answer *state.Answer, found bool, err error) {
+	answer, found, err = v.Answer(ch.Principal, ch.Key)
+	if err != nil {
+		return nil, false, broken(err)
+	}
+	if !found {
+		return nil, false, nil
+	}
+	if !bytes.Equal(answer.Fingerprint, ch.Fingerprint) {
+		return nil, false, refuse(KindKeyReused, "Idempotency-Key %s was used for another request; send a new key", ch.Key)
+	}
+	if f := answer.GetFailure(); f != nil {
+		return nil, false, &Error{Kind: Kind(f.Kind), Message: f.Message}
+	}
+	return answer, true, nil
+}
+
+// remember gives what a transaction must carry so that its answer lives and
+// dies with the change itself.
+func (c *Catalog) remember(ch Change, outcome *state.Answer) (*command.Precondition, *command.Write, error) {
+	key := state.AnswerKey(ch.Principal, ch.Key)
+	outcome.Fingerprint = ch.Fingerprint
+	data, err := state.Encode(outcome)
+	if err != nil {
+		return nil, nil, err
+	}
+	expires := c.log.NowMs() + uint64(c.opts.AnswerLifetime.Milliseconds())
+	write := &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: data, ExpiresMs: expires}}}
+	return absent(key), write, nil
+}
+
+// rememberRefusal keeps a refusal that the state decided, so that a repeat gets
+// it again whatever has changed since.
+func (c *Catalog) rememberRefusal(ctx context.Context, ch Change, refusal error) (next, error) {
+	failure := &state.Failure{Kind: string(KindOf(refusal)), Message: clientText(refusal)}
+	n, err := c.propose(ctx, ch, &plan{
+		outcome: &state.Answer{Outcome: &state.Answer_Failure{Failure: failure}},
+	})
+	switch {
+	case KindOf(err) == KindCommitUnknown:
+		// Only the note of the refusal is in doubt.
+		return finished, refuseBecause(KindUnavailable, err, "Nothing was changed; try again")
+	case err != nil || n != finished:
+		return n, err
+	}
+	return finished, refusal
+}
+
+// doneAnswer is the answer of a change that has none.
+func doneAnswer() *state.Answer {
+	return &state.Answer{Outcome: &state.Answer_Done{Done: &state.Done{}}}
+}

@@ -1,0 +1,178 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/json"
+	"sync"
+	"testing"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+)
+
+func TestKeyedRequestsRunOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	nodes := []*Catalog{s.node(), s.node(), s.node()}
+	mustNamespace(t, nodes[0], "ns")
+	req := CreateTable{Identifier: ident("ns", "t"), Schema: json.RawMessage(testSchema)}
+	var wg sync.WaitGroup
+	got := make([]*Table, 30)
+	for i := range got {
+		wg.Go(func() {
+			var err error
+			if got[i], err = nodes[i%3].CreateTable(t.Context(), keyed("k1", "create t"), "", req); err != nil {
+				t.Errorf("repeat %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	for i, table := range got {
+		if table.MetadataLocation != got[0].MetadataLocation || !bytes.Equal(table.Metadata, got[0].Metadata) {
+			t.Fatalf("answer %d differs", i)
+		}
+	}
+}
+
+func TestKeyIsBoundToItsRequest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	if _, err := c.CreateNamespace(t.Context(), keyed("k", "one"), "", Namespace{"a"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.CreateNamespace(t.Context(), keyed("k", "two"), "", Namespace{"b"}, nil)
+	wantKind(t, err, KindKeyReused)
+	other := keyed("k", "two")
+	other.Principal = "q"
+	if _, err := c.CreateNamespace(t.Context(), other, "", Namespace{"b"}, nil); err != nil {
+		t.Errorf("the key of another principal: %v", err)
+	}
+	// A principal and a key must not be able to spell another pair.
+	tricky := keyed("", "three")
+	tricky.Principal, tricky.Key = "pk", "x"
+	if _, err := c.CreateNamespace(t.Context(), tricky, "", Namespace{"c"}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefusalsAreRemembered(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a, b := s.node(), s.node()
+	_, err := a.DropNamespace(t.Context(), keyed("k", "drop a"), "", Namespace{"a"})
+	wantKind(t, err, KindNoSuchNamespace)
+	mustNamespace(t, a, "a")
+	_, again := b.DropNamespace(t.Context(), keyed("k", "drop a"), "", Namespace{"a"})
+	wantKind(t, again, KindNoSuchNamespace)
+	if err.Error() != again.Error() {
+		t.Errorf("the repeat reads %q, the first %q", again, err)
+	}
+}
+
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a, b := s.node(), s.node()
+	mustNamespace(t, a, "ns")
+	id := ident("ns", "t")
+
+	staged := CreateTable{Identifier: id, Schema: json.RawMessage(testSchema), Stage: true}
+	first, err := a.CreateTable(t.Context(), keyed("s", "stage"), "", staged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.CreateTable(t.Context(), keyed("s", "stage"), "", staged)
+	if err != nil || !bytes.Equal(first.Metadata, second.Metadata) || second.MetadataLocation != "" {
+		t.Errorf("replay of a staged create: %v", err)
+	}
+
+	mustTable(t, a, "ns", "t")
+	change := s.appendSnapshot(id, 5, 0, 1)
+	landed, err := a.CommitTable(t.Context(), keyed("c", "commit"), "", change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replayed, err := b.CommitTable(t.Context(), keyed("c", "commit"), "", change)
+	if err != nil || replayed.MetadataLocation != landed.MetadataLocation {
+		t.Errorf("replay of a commit: %v", err)
+	}
+
+	if _, err := a.DropTable(t.Context(), keyed("d", "drop"), "", id, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.DropTable(t.Context(), keyed("d", "drop"), "", id, false); err != nil {
+		t.Errorf("replay of a drop: %v", err)
+	}
+	// The table is gone, and the commit's answer is still its answer.
+	replayed, err = b.CommitTable(t.Context(), keyed("c", "commit"), "", change)
+	if err != nil || replayed.MetadataLocation != landed.MetadataLocation {
+		t.Fatalf("replay of a commit to a dropped table: %v", err)
+	}
+	assertSameJSON(t, landed.Metadata, replayed.Metadata)
+}
+
+func TestAnswerOutlivesAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	s.log.mu.Lock()
+	s.log.after = func(*command.Transaction, command.Result) error { return ErrOutcomeUnknown }
+	s.log.mu.Unlock()
+	_, err := c.CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil)
+	wantKind(t, err, KindCommitUnknown)
+	s.log.mu.Lock()
+	s.log.after = nil
+	s.log.mu.Unlock()
+	if _, err := s.node().CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil); err != nil {
+		t.Errorf("the repeat under the same key: %v", err)
+	}
+}
+
+func TestChangedRightStopsTheChange(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	key := state.APIKeyKey([]byte("hash"))
+	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{put(key, nil)}}); err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.log.machine.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, _, err := v.Get(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Close()
+	ch := Change{Guards: []Guard{{Key: key, Revision: held.Revision}}}
+	if _, err := c.CreateNamespace(t.Context(), ch, "", Namespace{"a"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	// Revoked between the judgement and the log.
+	s.log.mu.Lock()
+	s.log.before = func(tx *command.Transaction) error {
+		s.log.mu.Lock()
+		s.log.before = nil
+		s.log.mu.Unlock()
+		_, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{remove(key)}})
+		return err
+	}
+	s.log.mu.Unlock()
+	_, err = c.CreateNamespace(t.Context(), ch, "", Namespace{"b"}, nil)
+	wantKind(t, err, KindRevoked)
+	_, err = c.LoadNamespace(t.Context(), Read{}, "", Namespace{"b"})
+	wantKind(t, err, KindNoSuchNamespace)
+	// Under a key it is no different, whatever else is wrong with the request,
+	// and it is not what a later repeat gets.
+	lost := keyed("k", "drop")
+	lost.Guards = ch.Guards
+	_, err = c.DropNamespace(t.Context(), lost, "", Namespace{"missing"})
+	wantKind(t, err, KindRevoked)
+	_, err = c.DropNamespace(t.Context(), keyed("k", "drop"), "", Namespace{"missing"})
+	wantKind(t, err, KindNoSuchNamespace)
+}

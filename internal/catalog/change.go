@@ -1,0 +1,302 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+)
+
+// maxTransactionBytes bounds one log entry's data; far above any commit.
+const maxTransactionBytes = 48 << 20
+
+// maxAttempts bounds how often a change is tried anew after others overtook it.
+const maxAttempts = 50
+
+// plan is one attempt at a change: what to propose, and what to do then.
+type plan struct {
+	preconditions []*command.Precondition
+	writes        []*command.Write
+	event         *state.Event
+	// nothing tells that there is nothing to change: the answer needs a state
+	// proven current, and no log entry but for its own remembrance.
+	nothing bool
+	// outcome is what a repeat under the same Idempotency-Key gets.
+	outcome *state.Answer
+	// applied is called with the final result.
+	applied func(command.Result)
+	// abandoned is called where the proposal certainly did not and will not apply.
+	abandoned func()
+}
+
+func (p *plan) require(conds ...*command.Precondition) {
+	p.preconditions = append(p.preconditions, conds...)
+}
+
+func (p *plan) write(writes ...*command.Write) { p.writes = append(p.writes, writes...) }
+
+func (p *plan) putRecord(key []byte, record proto.Message) error {
+	data, err := state.Encode(record)
+	if err != nil {
+		return err
+	}
+	p.write(put(key, data))
+	return nil
+}
+
+func absent(key []byte) *command.Precondition {
+	return &command.Precondition{Kind: &command.Precondition_Absent{Absent: key}}
+}
+
+func present(key []byte) *command.Precondition {
+	return &command.Precondition{Kind: &command.Precondition_Present{Present: key}}
+}
+
+func atRevision(key []byte, revision uint64) *command.Precondition {
+	return &command.Precondition{Kind: &command.Precondition_AtRevision{
+		AtRevision: &command.KeyAtRevision{Key: key, Revision: revision},
+	}}
+}
+
+func rangeEmpty(r state.KeyRange) *command.Precondition {
+	return &command.Precondition{Kind: &command.Precondition_RangeEmpty{
+		RangeEmpty: &command.Range{Start: r.Start, End: r.End},
+	}}
+}
+
+func put(key, value []byte) *command.Write {
+	return &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: value}}}
+}
+
+func remove(key []byte) *command.Write {
+	return &command.Write{Kind: &command.Write_Delete{Delete: key}}
+}
+
+func removeRange(r state.KeyRange) *command.Write {
+	return &command.Write{Kind: &command.Write_DeleteRange{
+		DeleteRange: &command.Range{Start: r.Start, End: r.End},
+	}}
+}
+
+// change carries out a mutation of the entity under a key. The attempt looks at a state and either plans
+// a transaction or refuses. It starts from this node's own state, unproven: the
+// preconditions are the proof of a go-ahead. A refusal counts only where the
+// state was proven current, so that no client is turned away by the past.
+//
+// It returns nil once a plan was applied (its applied function was called), the
+// remembered answer where the same request was carried out before, or a refusal.
+func (c *Catalog) change(ctx context.Context, ch Change, entity []byte, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, error) {
+	leave, err := c.queues.enter(ctx, string(entity))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if ch.Key != "" {
+		// A repeat that arrives while the first is under way waits for it here,
+		// and elsewhere is caught by the precondition on the answer's key.
+		leave, err := c.answers.enter(ctx, string(state.AnswerKey(ch.Principal, ch.Key)))
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
+	proven := false // the state that is looked at is newer than the request
+	read := Read{Consistency: Stale}
+	for tries := 0; tries < maxAttempts; tries++ {
+		v, err := c.startFrom(ctx, read)
+		if err != nil {
+			return nil, err
+		}
+		answer, next, err := c.step(ctx, ch, v, proven, attempt)
+		switch next {
+		case finished:
+			return answer, err
+		case prove:
+			read.Consistency = Linearizable
+		case overtaken:
+			// The entry that decided against us came after the request did, so
+			// this node's state is proof enough once it has that entry.
+			read.Consistency = Stale
+			if tries > 2 {
+				// Only where many nodes change one thing at once: spread them.
+				pause(ctx, time.Duration(1+rand.IntN(2*tries))*time.Millisecond)
+			}
+		}
+		proven = true
+	}
+	return nil, refuse(KindCommitFailed, "Commit failed: other changes of the same entity came first %d times; refresh and try again", maxAttempts)
+}
+
+// startFrom gives a state that has everything this node's own changes led to.
+func (c *Catalog) startFrom(ctx context.Context, read Read) (*state.View, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, refuseBecause(KindUnavailable, err, "The change took too long; nothing was changed")
+	}
+	if err := c.log.WaitApplied(ctx, c.proposed.Load()); err != nil {
+		return nil, refuseBecause(KindUnavailable, err, "This node is behind the log; nothing was changed")
+	}
+	return c.view(ctx, read)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// next is what follows an attempt.
+type next uint8
+
+const (
+	finished  next = iota
+	prove          // the refusal must be made again from a state proven current
+	overtaken      // another change came first
+)
+
+// step makes one attempt on one state, which it closes.
+func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven bool, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, next, error) {
+	defer v.Close()
+	if ch.Key != "" {
+		answer, found, err := c.remembered(v, ch)
+		if err != nil || found {
+			return answer, finished, err
+		}
+	}
+	p, err := attempt(ctx, v)
+	if revoked := checkGuards(v, ch); revoked != nil && (err == nil || dependsOnState(err)) {
+		err = revoked
+	}
+	switch {
+	case err == nil && p.nothing && ch.Key == "":
+		if !proven {
+			return nil, prove, nil
+		}
+		p.applied(command.Result{Outcome: command.Applied, Index: v.Index})
+		return nil, finished, nil
+	case err == nil:
+		n, err := c.propose(ctx, ch, p)
+		return nil, n, err
+	case !dependsOnState(err):
+		return nil, finished, err
+	case !proven:
+		return nil, prove, nil
+	case ch.Key == "" || KindOf(err) == KindRevoked:
+		// Who lost the right gets no answer of the catalog's to keep.
+		return nil, finished, err
+	default:
+		n, err := c.rememberRefusal(ctx, ch, err)
+		return nil, n, err
+	}
+}
+
+func checkGuards(v *state.View, ch Change) error {
+	for _, g := range ch.Guards {
+		got, ok, err := v.Get(g.Key)
+		if err != nil {
+			return broken(err)
+		}
+		if !ok || got.Revision != g.Revision {
+			return refuse(KindRevoked, "The right to do this changed while the request was under way")
+		}
+	}
+	return nil
+}
+
+// dependsOnState tells whether another state could have led to another answer.
+func dependsOnState(err error) bool {
+	switch KindOf(err) {
+	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView,
+		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindInvalid, KindForbiddenLocation:
+		return true
+	}
+	return false
+}
+
+// propose puts a plan into the log.
+func (c *Catalog) propose(ctx context.Context, ch Change, p *plan) (next, error) {
+	abandon := func() {
+		if p.abandoned != nil {
+			p.abandoned()
+		}
+	}
+	tx, err := c.transaction(ch, p)
+	if err != nil {
+		abandon()
+		return finished, err
+	}
+	res, err := c.log.Propose(ctx, tx)
+	switch {
+	case errors.Is(err, ErrQueueFull):
+		abandon()
+		return finished, refuseBecause(KindBusy, err, "Too many changes are waiting; nothing was changed, try again")
+	case errors.Is(err, ErrNotProposed):
+		abandon()
+		return finished, refuseBecause(KindUnavailable, err, "There is no leader to take the change; nothing was changed, try again")
+	case err != nil:
+		// ErrOutcomeUnknown, and whatever else is not known to have left nothing behind.
+		return finished, refuseBecause(KindCommitUnknown, err, "The change was proposed and its outcome is not known")
+	}
+	c.noteProposed(res.Index)
+	switch {
+	case res.Outcome == command.Applied:
+		if p.applied != nil {
+			p.applied(res)
+		}
+		return finished, nil
+	case res.Outcome == command.Rejected && res.Failed == command.Malformed:
+		abandon()
+		return finished, refuse(KindInvalid, "The change can't be written to the log: the state machine refuses its form")
+	case res.Outcome == command.Rejected, res.Outcome == command.Expired:
+		abandon()
+		if call := c.opts.Observer.Conflict; call != nil && res.Outcome == command.Rejected {
+			call()
+		}
+		return overtaken, nil
+	default:
+		return finished, refuse(KindCommitUnknown, "The change was proposed and its outcome is not remembered any more")
+	}
+}
+
+func (c *Catalog) noteProposed(index uint64) {
+	for {
+		old := c.proposed.Load()
+		if index <= old || c.proposed.CompareAndSwap(old, index) {
+			return
+		}
+	}
+}
+
+func (c *Catalog) transaction(ch Change, p *plan) (*command.Transaction, error) {
+	tx := &command.Transaction{Preconditions: p.preconditions, Writes: p.writes}
+	for _, g := range ch.Guards {
+		tx.Preconditions = append(tx.Preconditions, atRevision(g.Key, g.Revision))
+	}
+	if ch.Key != "" {
+		cond, write, err := c.remember(ch, p.outcome)
+		if err != nil {
+			return nil, err
+		}
+		tx.Preconditions = append(tx.Preconditions, cond)
+		tx.Writes = append(tx.Writes, write)
+	}
+	if p.event != nil {
+		p.event.Principal = ch.Principal
+		payload, err := state.Encode(p.event)
+		if err != nil {
+			return nil, err
+		}
+		tx.Events = []*command.Event{{Payload: payload}}
+	}
+	if size := proto.Size(tx); size > maxTransactionBytes {
+		return nil, refuse(KindTooLarge, "The change is too large: %d bytes, at most %d are possible", size, maxTransactionBytes)
+	}
+	return tx, nil
+}

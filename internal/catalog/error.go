@@ -1,0 +1,96 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind is the class of a refusal. Kinds are stored in answers to idempotent
+// requests: they are never renamed.
+type Kind string
+
+// The kinds, and when each is returned.
+const (
+	// KindInvalid is returned when a request can't be carried out as it is written, whatever the state.
+	KindInvalid Kind = "invalid"
+	// KindForbiddenLocation is returned when a location lies outside the warehouse's roots.
+	KindForbiddenLocation Kind = "forbidden-location"
+	// KindUnprocessable is returned when a request contradicts itself.
+	KindUnprocessable Kind = "unprocessable"
+	// KindKeyReused is returned when an Idempotency-Key comes with another request than its first.
+	KindKeyReused Kind = "key-reused"
+	// KindUnsupported is returned when the protocol has it and we do not.
+	KindUnsupported Kind = "unsupported"
+	// KindTooLarge is returned when a document or request is over a documented limit.
+	KindTooLarge Kind = "too-large"
+	// KindNoSuchWarehouse is returned when the warehouse does not exist.
+	KindNoSuchWarehouse Kind = "no-such-warehouse"
+	// KindNoSuchNamespace is returned when the namespace does not exist.
+	KindNoSuchNamespace Kind = "no-such-namespace"
+	// KindNoSuchTable is returned when the table does not exist.
+	KindNoSuchTable Kind = "no-such-table"
+	// KindNoSuchView is returned when the view does not exist.
+	KindNoSuchView Kind = "no-such-view"
+	// KindNotFound is returned when a metadata file is missing from the object store.
+	KindNotFound Kind = "not-found"
+	// KindAlreadyExists is returned when the name or the location is taken.
+	KindAlreadyExists Kind = "already-exists"
+	// KindNotEmpty is returned when a namespace to be dropped still holds something.
+	KindNotEmpty Kind = "not-empty"
+	// KindCommitFailed is returned when a commit certainly did not and will not apply.
+	KindCommitFailed Kind = "commit-failed"
+	// KindCommitUnknown is returned when a change was proposed and its outcome could not be learned.
+	KindCommitUnknown Kind = "commit-unknown"
+	// KindRevoked is returned when what the caller's right rests on changed while the request was under way.
+	KindRevoked Kind = "revoked"
+	// KindUnavailable is returned when nothing was proposed and a repeat is safe.
+	KindUnavailable Kind = "unavailable"
+	// KindBusy is returned when a bounded queue is full and nothing was proposed.
+	KindBusy Kind = "busy"
+)
+
+// Error is a refusal: its kind decides the answer's status, its message is what
+// the client reads.
+type Error struct {
+	Kind    Kind
+	Message string
+	// Cause is for the log; it is not shown to clients.
+	Cause error
+}
+
+// Error is the text for clients, and the cause for logs where there is one.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Message + ": " + e.Cause.Error()
+	}
+	return e.Message
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// KindOf is the kind of the refusal in err's chain, or "" where there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return ""
+}
+
+func refuse(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+func refuseBecause(kind Kind, cause error, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+// clientText is what clients may read of a refusal.
+func clientText(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
+}

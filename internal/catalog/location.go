@@ -1,0 +1,139 @@
+package catalog
+
+import (
+	"bytes"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/iceberg"
+	"github.com/floeberg/floeberg/internal/storage"
+)
+
+// confine brings a location that a client asked for into canonical form and
+// refuses it unless it lies strictly below one of the warehouse's roots.
+func confine(wh *WarehouseInfo, location string) (string, error) {
+	canonical, err := storage.Canonical(location)
+	if err != nil {
+		return "", refuseBecause(KindInvalid, err, "Invalid location %q: %s", shorten(location), err)
+	}
+	if _, ok := rootOf(wh, canonical); !ok {
+		return "", refuse(KindForbiddenLocation, "Invalid location %q: it is not below the warehouse's root %s or another allowed location", shorten(location), wh.Root)
+	}
+	return canonical, nil
+}
+
+// confineAll refuses any place that a request names and that lies outside the
+// warehouse: clients would be sent there later, with the warehouse's credentials.
+func confineAll(wh *WarehouseInfo, named []iceberg.NamedLocation) error {
+	for _, n := range named {
+		if _, err := confine(wh, n.Location); err != nil {
+			return &Error{Kind: KindOf(err), Message: n.Field + ": " + clientText(err), Cause: err}
+		}
+	}
+	return nil
+}
+
+// rootOf is the warehouse's root that a canonical location lies strictly below.
+func rootOf(wh *WarehouseInfo, canonical string) (string, bool) {
+	if canonical != wh.Root && storage.Within(wh.Root, canonical) {
+		return wh.Root, true
+	}
+	for _, root := range wh.AllowedRoots {
+		if canonical != root && storage.Within(root, canonical) {
+			return root, true
+		}
+	}
+	return "", false
+}
+
+func shorten(text string) string {
+	const most = 256
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+// claim adds to a plan what makes a location the entry's own: nothing of anybody
+// else at it, below it or around it, now and when the plan is applied. Its cost
+// grows with the depth of the location and not with the number of tables.
+func claim(v *state.View, p *plan, wh *WarehouseInfo, canonical string, id []byte) error {
+	if err := claimBelow(v, p, canonical, id); err != nil {
+		return err
+	}
+	root, _ := rootOf(wh, canonical)
+	for _, around := range storage.Ancestors(root, canonical) {
+		if err := claimAround(v, p, canonical, around, id); err != nil {
+			return err
+		}
+	}
+	owner, err := state.Encode(&state.LocationOwner{Id: id})
+	if err != nil {
+		return err
+	}
+	p.write(put(state.LocationKey(canonical), owner))
+	return nil
+}
+
+// claimBelow requires that the location and all below it are free, but for the
+// entry's own place, which a move to above it gives up.
+func claimBelow(v *state.View, p *plan, canonical string, id []byte) error {
+	free := state.LocationsBelow(canonical)
+	var taken error
+	var own []byte
+	err := v.Scan(free, func(key []byte, value state.Value) bool {
+		if taken = otherOwner(value, canonical, id); taken != nil {
+			return false
+		}
+		own = bytes.Clone(key)
+		return true
+	})
+	if err != nil {
+		return broken(err)
+	}
+	if taken != nil {
+		return taken
+	}
+	if own == nil {
+		p.require(rangeEmpty(free))
+		return nil
+	}
+	p.require(
+		rangeEmpty(state.KeyRange{Start: free.Start, End: own}),
+		rangeEmpty(state.KeyRange{Start: append(bytes.Clone(own), 0), End: free.End}),
+	)
+	return nil
+}
+
+func claimAround(v *state.View, p *plan, canonical, around string, id []byte) error {
+	key := state.LocationKey(around)
+	value, ok, err := v.Get(key)
+	switch {
+	case err != nil:
+		return broken(err)
+	case !ok:
+		p.require(absent(key))
+		return nil
+	}
+	if err := otherOwner(value, canonical, id); err != nil {
+		return err
+	}
+	p.require(atRevision(key, value.Revision))
+	return nil
+}
+
+func otherOwner(value state.Value, canonical string, id []byte) error {
+	owner := &state.LocationOwner{}
+	if err := proto.Unmarshal(value.Data, owner); err != nil {
+		return broken(err)
+	}
+	if bytes.Equal(owner.Id, id) {
+		return nil
+	}
+	return refuse(KindAlreadyExists, "Invalid location %q: another table or view lives at it, below it or around it", shorten(canonical))
+}
+
+// giveUp removes an entry's place from the location index.
+func giveUp(canonical string) *command.Write { return remove(state.LocationKey(canonical)) }

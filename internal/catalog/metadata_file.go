@@ -1,0 +1,141 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/floeberg/floeberg/internal/iceberg"
+	"github.com/floeberg/floeberg/internal/storage"
+)
+
+// Properties of a table that decide how its metadata files are written and kept.
+const (
+	propMetadataPath  = "write.metadata.path"
+	propMetadataCodec = "write.metadata.compression-codec"
+	propDeleteOld     = "write.metadata.delete-after-commit.enabled"
+)
+
+var errHeadMissing = errors.New("a table's metadata has no head")
+
+// metadataFile is a metadata file that was written.
+type metadataFile struct {
+	location string
+	document []byte // uncompressed
+}
+
+// metadataFolder is where a table's metadata files go: where its properties say,
+// within the table's own location, or its metadata folder.
+func metadataFolder(wh *WarehouseInfo, t *iceberg.Table) (string, error) {
+	path, ok := t.Property(propMetadataPath)
+	if !ok || path == "" {
+		return t.Location() + "/metadata", nil
+	}
+	canonical, err := confine(wh, path)
+	if err != nil {
+		return "", err
+	}
+	own, err := storage.Canonical(t.Location())
+	if err != nil {
+		return "", refuseBecause(KindInvalid, err, "Invalid location %q: %s", shorten(t.Location()), err)
+	}
+	if !storage.Within(own, canonical) {
+		return "", refuse(KindForbiddenLocation, "Invalid %s %q: it is not below the table's location %s", propMetadataPath, shorten(path), t.Location())
+	}
+	return strings.TrimSuffix(path, "/"), nil
+}
+
+// writeMetadata writes a generation's complete metadata file under a new name,
+// numbered after the version before it; -1 is none.
+func (c *Catalog) writeMetadata(ctx context.Context, wh *WarehouseInfo, t *iceberg.Table, before int) (*metadataFile, error) {
+	folder, err := metadataFolder(wh, t)
+	if err != nil {
+		return nil, err
+	}
+	doc := t.Document()
+	if int64(len(doc)) > c.opts.MaxMetadataBytes {
+		return nil, refuse(KindTooLarge, "The table's metadata is too large: %d bytes, at most %d are possible; expire snapshots", len(doc), c.opts.MaxMetadataBytes)
+	}
+	body, zipped := doc, false
+	switch codec, _ := t.Property(propMetadataCodec); strings.ToLower(codec) {
+	case "", "none":
+	case "gzip":
+		if body, err = storage.Compress(doc); err != nil {
+			return nil, refuseBecause(KindUnavailable, err, "The table's metadata can't be compressed")
+		}
+		zipped = true
+	default:
+		return nil, refuse(KindInvalid, "Invalid %s %q: none and gzip are possible", propMetadataCodec, shorten(codec))
+	}
+	name := iceberg.MetadataFileName(before+1, c.opts.NewUUID(), zipped)
+	location := folder + "/" + name
+	if err := c.store.Put(ctx, location, body); err != nil {
+		return nil, storeFailed(err, "The table's metadata file can't be written")
+	}
+	return &metadataFile{location: location, document: doc}, nil
+}
+
+// readMetadata reads a complete metadata file.
+func (c *Catalog) readMetadata(ctx context.Context, location string) ([]byte, error) {
+	body, err := c.store.Get(ctx, location, c.opts.MaxMetadataBytes)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, refuseBecause(KindNotFound, err, "Failed to open input stream for file: %s", location)
+	case err != nil:
+		return nil, storeFailed(err, "The table's metadata file can't be read")
+	}
+	if storage.IsCompressed(body) {
+		if body, err = storage.Decompress(body, c.opts.MaxMetadataBytes); err != nil {
+			return nil, storeFailed(err, "The table's metadata file can't be decompressed")
+		}
+	}
+	return body, nil
+}
+
+// storeFailed is the refusal for an object store that did not do its part.
+// Nothing was proposed.
+func storeFailed(err error, what string) error {
+	switch {
+	case errors.Is(err, storage.ErrInvalidLocation), errors.Is(err, storage.ErrOutside):
+		return refuseBecause(KindForbiddenLocation, err, "%s: its location is not allowed", what)
+	case errors.Is(err, storage.ErrTooLarge):
+		return refuseBecause(KindTooLarge, err, "%s: it is too large", what)
+	}
+	return refuseBecause(KindUnavailable, err, "%s; nothing was changed, try again", what)
+}
+
+// superseded is which old metadata files a table's properties ask to delete once
+// they are off its metadata log: only files below the table's own location.
+func (c *Catalog) superseded(t *iceberg.Table, own string, dropped []string) []string {
+	if on, _ := t.Property(propDeleteOld); !isTrue(on) {
+		return nil
+	}
+	var files []string
+	for _, location := range dropped {
+		if canonical, err := storage.Canonical(location); err == nil && storage.Within(own, canonical) {
+			files = append(files, location)
+		}
+	}
+	return files
+}
+
+// deleteSuperseded deletes old metadata files after the commit that dropped them
+// has landed. A failure costs space and nothing else.
+func (c *Catalog) deleteSuperseded(files []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	for _, location := range files {
+		if err := c.store.Delete(ctx, location); err != nil {
+			c.logger.Warn("superseded metadata file could not be deleted", "location", location, "error", err)
+		}
+	}
+}
+
+func isTrue(text string) bool {
+	on, err := strconv.ParseBool(text)
+	return err == nil && on
+}
+
+// splitUUID cuts the text form of a UUID at its dashes.
+func splitUUID(text string) []string { return strings.Split(text, "-") }

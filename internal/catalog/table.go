@@ -1,0 +1,287 @@
+package catalog
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/iceberg"
+)
+
+// idBytes is the size of a catalog entry's identity.
+const idBytes = 16
+
+// entry is a table as it was found in one state.
+type entry struct {
+	key      []byte
+	record   *state.Table
+	revision uint64
+}
+
+func checkIdentifier(id Identifier) error {
+	if err := checkNamespace(id.Namespace); err != nil {
+		return err
+	}
+	return checkName("name", id.Name)
+}
+
+func noSuchTable(id Identifier) error {
+	return refuse(KindNoSuchTable, "Table does not exist: %s", id)
+}
+
+// find looks a table up by name.
+func find(v *state.View, wh *WarehouseInfo, id Identifier) (*entry, error) {
+	rec, rev, ok, err := v.Table(wh.Name, id.Namespace, id.Name)
+	if err != nil {
+		return nil, broken(err)
+	}
+	if !ok {
+		return nil, noSuchTable(id)
+	}
+	key := state.TableKey(wh.Name, id.Namespace, id.Name)
+	return &entry{key: key, record: rec, revision: rev}, nil
+}
+
+// free refuses a name that a table or a view has, or whose namespace is missing,
+// and adds to the plan what keeps it so.
+func (c *Catalog) free(v *state.View, p *plan, wh *WarehouseInfo, id Identifier) (*state.Namespace, error) {
+	ns, _, err := c.namespace(v, wh.Name, id.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	table, view := state.TableKey(wh.Name, id.Namespace, id.Name), state.ViewKey(wh.Name, id.Namespace, id.Name)
+	if _, ok, err := v.Get(table); err != nil {
+		return nil, broken(err)
+	} else if ok {
+		return nil, refuse(KindAlreadyExists, "Table already exists: %s", id)
+	}
+	if _, ok, err := v.Get(view); err != nil {
+		return nil, broken(err)
+	} else if ok {
+		return nil, refuse(KindAlreadyExists, "View with same name already exists: %s", id)
+	}
+	p.require(present(state.NamespaceKey(wh.Name, id.Namespace)), absent(table), absent(view))
+	return ns, nil
+}
+
+// newID makes the identity of a catalog entry.
+func (c *Catalog) newID() ([]byte, error) {
+	text := c.opts.NewUUID()
+	id := make([]byte, 0, idBytes)
+	for _, part := range splitUUID(text) {
+		raw, err := hex.DecodeString(part)
+		if err != nil {
+			return nil, refuseBecause(KindUnavailable, err, "No identity could be made")
+		}
+		id = append(id, raw...)
+	}
+	return id, nil
+}
+
+// loadMetadata reads a table's metadata from its parts.
+func (c *Catalog) loadMetadata(v *state.View, e *entry) (*iceberg.Table, error) {
+	if t := c.cache.table(e.record.Id, e.revision); t != nil {
+		return t, nil
+	}
+	head, parts, err := readParts(v, e.record.Id)
+	if err != nil {
+		return nil, err
+	}
+	t, err := iceberg.TableFromParts(head, parts)
+	if err != nil {
+		return nil, broken(err)
+	}
+	size := len(head)
+	for _, part := range parts {
+		size += len(part.JSON)
+	}
+	c.cache.putTable(e.record.Id, e.revision, t, size)
+	return t, nil
+}
+
+// readParts copies a table's head and parts out of a view, sorted by array and ordinal.
+func readParts(v *state.View, id []byte) (head []byte, parts []iceberg.Part, err error) {
+	value, ok, err := v.Get(state.HeadKey(id))
+	if err != nil {
+		return nil, nil, broken(err)
+	}
+	if !ok {
+		return nil, nil, broken(errHeadMissing)
+	}
+	head = append([]byte(nil), value.Data...)
+	var failed error
+	err = v.Scan(state.PartsOf(id), func(key []byte, value state.Value) bool {
+		list, ordinal, err := state.PartOf(key)
+		if err != nil {
+			failed = err
+			return false
+		}
+		parts = append(parts, iceberg.Part{
+			PartKey: iceberg.PartKey{List: iceberg.List(list), Ordinal: ordinal},
+			JSON:    append([]byte(nil), value.Data...),
+		})
+		return true
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, nil, broken(err)
+	}
+	return head, parts, nil
+}
+
+// writeParts adds to a plan what a change of a table's metadata stores.
+func writeParts(p *plan, id []byte, t *iceberg.Table, ch iceberg.Changes) {
+	p.write(put(state.HeadKey(id), t.Head()))
+	for _, key := range ch.Delete {
+		p.write(remove(state.PartKey(id, uint8(key.List), key.Ordinal)))
+	}
+	for _, part := range ch.Put {
+		p.write(put(state.PartKey(id, uint8(part.List), part.Ordinal), part.JSON))
+	}
+}
+
+// TableExists returns the log index that the answer reflects, or the refusal.
+func (c *Catalog) TableExists(ctx context.Context, read Read, warehouse string, id Identifier) (uint64, error) {
+	if err := checkIdentifier(id); err != nil {
+		return 0, err
+	}
+	v, err := c.view(ctx, read)
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	wh, err := c.warehouse(v, warehouse)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := find(v, wh, id); err != nil {
+		return 0, err
+	}
+	return v.Index, nil
+}
+
+// LoadTable returns a table's current generation.
+func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier, opts LoadOptions) (*Table, error) {
+	if err := checkIdentifier(id); err != nil {
+		return nil, err
+	}
+	v, err := c.view(ctx, opts.Read)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	wh, err := c.warehouse(v, warehouse)
+	if err != nil {
+		return nil, err
+	}
+	e, err := find(v, wh, id)
+	if err != nil {
+		return nil, err
+	}
+	t := shown(wh, e, v.Index)
+	if opts.Unless != nil && opts.Unless(t) {
+		return t, nil
+	}
+	t.Metadata, err = c.document(v, e, opts.RefsOnly)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func shown(wh *WarehouseInfo, e *entry, index uint64) *Table {
+	return &Table{
+		MetadataLocation:  e.record.MetadataLocation,
+		ID:                e.record.Id,
+		Revision:          e.revision,
+		WarehouseRevision: wh.Revision,
+		Index:             index,
+	}
+}
+
+// document makes a generation's metadata document, from ready bytes where they are.
+func (c *Catalog) document(v *state.View, e *entry, refsOnly bool) ([]byte, error) {
+	doc := c.cache.document(e.record.Id, e.revision, refsOnly)
+	if call := c.opts.Observer.CacheLookup; call != nil {
+		call(doc != nil)
+	}
+	if doc != nil {
+		return doc, nil
+	}
+	if refsOnly {
+		t, err := c.loadMetadata(v, e)
+		if err != nil {
+			return nil, err
+		}
+		doc = t.AppendDocumentRefs(nil)
+	} else {
+		head, parts, err := readParts(v, e.record.Id)
+		if err != nil {
+			return nil, err
+		}
+		doc = iceberg.AppendDocument(nil, head, parts)
+	}
+	c.cache.putDocument(e.record.Id, e.revision, refsOnly, doc)
+	return doc, nil
+}
+
+// DropTable takes a table out of the catalog and returns the log index that did
+// it. Its files stay.
+func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id Identifier, purge bool) (uint64, error) {
+	if err := checkIdentifier(id); err != nil {
+		return 0, err
+	}
+	if purge {
+		return 0, refuse(KindUnsupported, "Purging a table's files is not supported; drop it without purgeRequested=true")
+	}
+	_, err := c.change(ctx, ch, state.TableKey(warehouse, id.Namespace, id.Name), func(_ context.Context, v *state.View) (*plan, error) {
+		wh, err := c.warehouse(v, warehouse)
+		if err != nil {
+			return nil, err
+		}
+		e, err := find(v, wh, id)
+		if err != nil {
+			return nil, err
+		}
+		p := &plan{outcome: doneAnswer()}
+		p.require(atRevision(e.key, e.revision))
+		p.write(
+			remove(e.key),
+			remove(state.HeadKey(e.record.Id)),
+			removeRange(state.PartsOf(e.record.Id)),
+			giveUp(e.record.Location),
+		)
+		p.event = tableEvent("table.drop", wh, id, e.record)
+		return p, nil
+	})
+	return c.proposed.Load(), err
+}
+
+func tableEvent(kind string, wh *WarehouseInfo, id Identifier, rec *state.Table) *state.Event {
+	return &state.Event{
+		Kind: kind, Warehouse: wh.Name, Namespace: id.Namespace, Name: id.Name,
+		Id: rec.Id, MetadataLocation: rec.MetadataLocation,
+	}
+}
+
+// storeTable adds to a plan the record of a table's new generation, and makes
+// the plan's outcome and answer of it.
+func (c *Catalog) storeTable(p *plan, wh *WarehouseInfo, id Identifier, rec *state.Table, t *iceberg.Table, doc []byte, into **Table) error {
+	if err := p.putRecord(state.TableKey(wh.Name, id.Namespace, id.Name), rec); err != nil {
+		return err
+	}
+	p.outcome = &state.Answer{Outcome: &state.Answer_Table{Table: &state.TableAnswer{
+		Id: rec.Id, MetadataLocation: rec.MetadataLocation, Location: rec.Location,
+	}}}
+	p.applied = func(res command.Result) {
+		c.cache.putTable(rec.Id, res.Revision, t, len(doc))
+		c.cache.putDocument(rec.Id, res.Revision, false, doc)
+		made := shown(wh, &entry{record: rec, revision: res.Revision}, res.Index)
+		made.Metadata = doc
+		*into = made
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/iceberg"
+)
+
+// CommitTable changes a table, or creates one that was staged where the request
+// requires that it does not exist.
+func (c *Catalog) CommitTable(ctx context.Context, ch Change, warehouse string, req CommitTable) (*Table, error) {
+	if err := checkIdentifier(req.Identifier); err != nil {
+		return nil, err
+	}
+	var made *Table
+	answer, err := c.change(ctx, ch, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
+		wh, err := c.warehouse(v, warehouse)
+		if err != nil {
+			return nil, err
+		}
+		if err := confineAll(wh, iceberg.Locations(req.Updates)); err != nil {
+			return nil, err
+		}
+		e, err := find(v, wh, req.Identifier)
+		switch {
+		case err == nil:
+			return c.planCommit(ctx, v, wh, req, e, &made)
+		case KindOf(err) == KindNoSuchTable && iceberg.IsCreate(req.Requirements):
+			return c.planStagedCreate(ctx, v, wh, req, &made)
+		}
+		return nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer != nil {
+		return c.replayTable(ctx, warehouse, req.Identifier, answer.GetTable())
+	}
+	return made, nil
+}
+
+// planCommit evaluates a commit on the generation that was found.
+func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseInfo, req CommitTable, e *entry, into **Table) (*plan, error) {
+	base, err := c.loadMetadata(v, e)
+	if err != nil {
+		return nil, err
+	}
+	t, changes, err := iceberg.Apply(c.env(e.record.MetadataLocation), base, req.Requirements, req.Updates)
+	if err != nil && !iceberg.AlreadyApplied(base, req.Requirements, req.Updates) {
+		return nil, badMetadata(err)
+	}
+	if err != nil || changes.Empty {
+		// Nothing to do, or it landed before and its answer was lost on the way.
+		return c.planNothing(v, wh, e, into)
+	}
+	p := &plan{}
+	p.require(atRevision(e.key, e.revision))
+	rec := &state.Table{
+		Id: e.record.Id, Location: e.record.Location, Uuid: t.UUID(), CreatedMs: e.record.CreatedMs,
+	}
+	if t.Location() != base.Location() {
+		if rec.Location, err = c.planMove(v, p, wh, e.record, t.Location()); err != nil {
+			return nil, err
+		}
+	}
+	file, err := c.writeMetadata(ctx, wh, t, iceberg.MetadataVersion(e.record.MetadataLocation))
+	if err != nil {
+		return nil, err
+	}
+	p.abandoned = func() { c.deleteOrphan(file.location) }
+	rec.MetadataLocation = file.location
+	writeParts(p, rec.Id, t, changes)
+	p.event = tableEvent("table.commit", wh, req.Identifier, rec)
+	if err := c.storeTable(p, wh, req.Identifier, rec, t, file.document, into); err != nil {
+		return nil, err
+	}
+	if dropped := c.superseded(t, rec.Location, changes.DroppedMetadata); len(dropped) > 0 {
+		show := p.applied
+		p.applied = func(res command.Result) {
+			show(res)
+			c.deleteSuperseded(dropped)
+		}
+	}
+	return p, nil
+}
+
+// planNothing answers with the generation that is there. Where the request has
+// a key, its answer is all that is stored.
+func (c *Catalog) planNothing(v *state.View, wh *WarehouseInfo, e *entry, into **Table) (*plan, error) {
+	found := shown(wh, e, v.Index)
+	doc, err := c.document(v, e, false)
+	if err != nil {
+		return nil, err
+	}
+	found.Metadata = doc
+	p := &plan{
+		nothing: true,
+		outcome: &state.Answer{Outcome: &state.Answer_Table{Table: &state.TableAnswer{
+			Id: e.record.Id, MetadataLocation: e.record.MetadataLocation, Location: e.record.Location,
+		}}},
+		applied: func(res command.Result) {
+			found.Index = max(found.Index, res.Index)
+			*into = found
+		},
+	}
+	// Another change in between would make the answer one of the past.
+	p.require(atRevision(e.key, e.revision))
+	return p, nil
+}
+
+// planMove plans that a table's location becomes another one.
+func (c *Catalog) planMove(v *state.View, p *plan, wh *WarehouseInfo, rec *state.Table, location string) (string, error) {
+	canonical, err := confine(wh, location)
+	if err != nil {
+		return "", err
+	}
+	if canonical == rec.Location {
+		return canonical, nil
+	}
+	p.write(giveUp(rec.Location))
+	return canonical, claim(v, p, wh, canonical, rec.Id)
+}
+
+// planStagedCreate makes the table that a client staged before, or made up: all
+// of it is in the updates, so any node can do it, whoever staged it.
+func (c *Catalog) planStagedCreate(ctx context.Context, v *state.View, wh *WarehouseInfo, req CommitTable, into **Table) (*plan, error) {
+	p := &plan{}
+	ns, err := c.free(v, p, wh, req.Identifier)
+	if err != nil {
+		return nil, err
+	}
+	updates := req.Updates
+	if !slices.ContainsFunc(updates, func(u iceberg.Update) bool { return u.Action() == "set-location" }) {
+		location, err := c.tableLocation(v, wh, ns, req.Name, "")
+		if err != nil {
+			return nil, err
+		}
+		if updates, err = withLocation(updates, location); err != nil {
+			return nil, err
+		}
+	}
+	t, _, err := iceberg.Apply(c.env(""), nil, req.Requirements, updates)
+	if err != nil {
+		return nil, badMetadata(err)
+	}
+	return c.planCreate(ctx, v, p, wh, req.Identifier, t, into)
+}
+
+func withLocation(updates []iceberg.Update, location string) ([]iceberg.Update, error) {
+	raw, err := json.Marshal([]map[string]string{{"action": "set-location", "location": location}})
+	if err != nil {
+		return nil, badMetadata(err)
+	}
+	set, err := iceberg.ParseUpdates(raw)
+	if err != nil {
+		return nil, badMetadata(err)
+	}
+	return slices.Concat(set, updates), nil
+}
