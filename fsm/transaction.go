@@ -43,9 +43,9 @@ func (b *batch) transaction(t *command.Transaction) (command.Result, error) {
 // decide tells whether a transaction may be applied.
 func (b *batch) decide(t *command.Transaction) (command.Result, error) {
 	result := command.Result{Outcome: command.Rejected, Index: b.pos.index}
-	if err := t.WellFormed(); err != nil {
+	if t.WellFormed() != nil {
 		result.Failed = command.Malformed
-		return result, nil
+		return result, nil //nolint:nilerr // a malformed transaction is an outcome, not a failure of the machine
 	}
 	for i, p := range t.GetPreconditions() {
 		ok, err := b.holds(p)

@@ -1,3 +1,4 @@
+// Package command is the entries of the replicated log: versioned, pure data.
 package command
 
 import (

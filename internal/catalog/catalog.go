@@ -76,7 +76,7 @@ type Options struct {
 	// MaxWaiters bounds the changes of one table that wait for each other
 	// on this node. Default 256.
 	MaxWaiters int
-	Observer           Observer
+	Observer   Observer
 }
 
 func (o *Options) setDefaults() {

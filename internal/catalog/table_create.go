@@ -147,6 +147,8 @@ func badMetadata(err error) error {
 	switch {
 	case errors.Is(err, iceberg.ErrRequirementFailed), errors.Is(err, iceberg.ErrStale):
 		return &Error{Kind: KindCommitFailed, Message: err.Error()}
+	case errors.Is(err, iceberg.ErrCorrupt):
+		return broken(err)
 	case errors.Is(err, iceberg.ErrUnsupported):
 		return &Error{Kind: KindUnsupported, Message: err.Error()}
 	default:

@@ -158,7 +158,7 @@ func unescape(b []byte) []byte {
 		case 'u':
 			r, ok := hex4(b[i:])
 			if !ok {
-				r = utf8.RuneError
+				out = utf8.AppendRune(out, utf8.RuneError)
 				break
 			}
 			i += 4

@@ -20,7 +20,7 @@ func TestTextSurvives(t *testing.T) {
 		var quoted []byte
 		if rapid.Bool().Draw(rt, "escape everything") {
 			quoted = append(quoted, '"')
-			for _, unit := range []rune(text) {
+			for _, unit := range text {
 				if unit > 0xffff {
 					unit -= 0x10000
 					quoted = fmt.Appendf(quoted, `\u%04x\u%04X`, 0xd800+unit>>10, 0xdc00+unit&0x3ff)
