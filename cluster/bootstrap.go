@@ -1,0 +1,155 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	bootstrapPoll = 500 * time.Millisecond
+	helloTimeout  = 2 * time.Second
+	// sayAgain is how often a node that waits says what it waits for.
+	sayAgain = 10 * time.Second
+)
+
+// hasMembership tells whether this node belongs to a cluster already.
+func (n *Node) hasMembership() bool {
+	if n.raft.LastIndex() > 0 {
+		return true
+	}
+	config := n.raft.GetConfiguration()
+	return config.Error() == nil && len(config.Configuration().Servers) > 0
+}
+
+// alone tells whether this node founds a cluster by itself, without asking: it
+// expects nobody and was told of nobody.
+func (n *Node) alone() bool {
+	return n.opts.BootstrapExpect == 1 && (n.gossip == nil || len(n.gossip.others()) == 0)
+}
+
+// bootstrap founds the cluster together with others that are as new, unless
+// there is one. It ends when this node has a membership, however it got it.
+//
+// All founders see the same set of nodes, each says that it has no state and
+// that it sees that very set; then the one with the smallest id writes the
+// configuration, and the others get it from it, as they get everything. That one
+// node decides is what keeps two overlapping sets from founding two clusters.
+func (n *Node) bootstrap(ctx context.Context) {
+	said, why := time.Time{}, ""
+	for !n.hasMembership() {
+		changed := n.changedMembers()
+		wait, err := n.tryBootstrap(ctx)
+		if err != nil {
+			n.logger.Error("the cluster can't be founded", "error", err)
+		}
+		if wait != "" && (wait != why || time.Since(said) > sayAgain) {
+			n.logger.Info("not yet in a cluster", "because", wait)
+			said, why = time.Now(), wait
+		}
+		select {
+		case <-changed:
+		case <-time.After(bootstrapPoll):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) changedMembers() <-chan struct{} {
+	if n.gossip == nil {
+		return nil
+	}
+	return n.gossip.changed.next()
+}
+
+// founders are the nodes that would found a cluster with this one, by id.
+func (n *Node) founders() []*Founder {
+	var out []*Founder
+	for _, m := range n.gossip.members() {
+		if int(m.GetBootstrapExpect()) == n.opts.BootstrapExpect {
+			out = append(out, &Founder{Id: m.GetId(), ClusterAddress: m.GetClusterAddress()})
+		}
+	}
+	slices.SortFunc(out, func(a, b *Founder) int { return cmp.Compare(a.GetId(), b.GetId()) })
+	return out
+}
+
+// tryBootstrap founds the cluster if everything is as it must be; else it
+// returns what is not.
+func (n *Node) tryBootstrap(ctx context.Context) (wait string, err error) {
+	if n.alone() {
+		return "", n.found([]*Founder{{Id: n.opts.ID, ClusterAddress: n.port.advertise}})
+	}
+	founders := n.founders()
+	expect := n.opts.BootstrapExpect
+	members := n.gossip.members()
+	for _, m := range members {
+		if m.GetId() == n.opts.ID {
+			continue
+		}
+		hello, err := n.hello(ctx, m.GetClusterAddress())
+		if err != nil {
+			return fmt.Sprintf("%s is seen but does not answer on %s (%v)", m.GetId(), m.GetClusterAddress(), err), nil
+		}
+		if hello.GetHasState() {
+			return fmt.Sprintf("%s belongs to one already; this node waits until it is let in", m.GetId()), nil
+		}
+		if int(hello.GetBootstrapExpect()) == expect && !sameFounders(founders, hello.GetFounders()) {
+			return fmt.Sprintf("%s does not see the same nodes yet", m.GetId()), nil
+		}
+	}
+	switch {
+	case expect == 1:
+		return "addresses to join are given, so it does not found one by itself; the cluster's nodes were not found", nil
+	case len(founders) < expect:
+		return fmt.Sprintf("%d of the %d nodes that bootstrap-expect names are there", len(founders), expect), nil
+	case len(founders) > expect:
+		return fmt.Sprintf("%d new nodes have bootstrap-expect %d; which of them are meant is not clear: start %d of them, "+
+			"the others can join later", len(founders), expect, expect), nil
+	case founders[0].GetId() != n.opts.ID:
+		return fmt.Sprintf("%s founds it", founders[0].GetId()), nil
+	}
+	return "", n.found(founders)
+}
+
+func (n *Node) found(founders []*Founder) error {
+	var config raft.Configuration
+	for _, f := range founders {
+		config.Servers = append(config.Servers, raft.Server{
+			Suffrage: raft.Voter, ID: raft.ServerID(f.GetId()), Address: raft.ServerAddress(f.GetClusterAddress()),
+		})
+	}
+	// Founded by others in the same moment is as good.
+	if err := n.raft.BootstrapCluster(config).Error(); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		return err
+	}
+	n.logger.Info("founding a cluster", "nodes", len(founders))
+	return nil
+}
+
+func sameFounders(a, b []*Founder) bool {
+	return slices.EqualFunc(a, b, func(x, y *Founder) bool {
+		return x.GetId() == y.GetId() && x.GetClusterAddress() == y.GetClusterAddress()
+	})
+}
+
+func (n *Node) hello(ctx context.Context, address string) (*HelloResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	resp := &HelloResponse{}
+	err := n.caller.call(ctx, address, pathHello, &HelloRequest{Id: n.opts.ID, ClusterId: n.ClusterID()}, resp)
+	return resp, err
+}
+
+func (n *Node) answerHello(context.Context, *HelloRequest) (*HelloResponse, error) {
+	return &HelloResponse{
+		Id: n.opts.ID, ClusterId: n.ClusterID(), HasState: n.hasMembership(),
+		BootstrapExpect: uint32(n.opts.BootstrapExpect), Founders: n.founders(),
+	}, nil
+}

@@ -1,0 +1,184 @@
+package cluster_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/floeberg/floeberg/cluster"
+	"github.com/floeberg/floeberg/cluster/clustertest"
+)
+
+// sameCluster checks that all nodes are in one cluster, with the same members.
+func sameCluster(t *testing.T, c *clustertest.Cluster) {
+	t.Helper()
+	c.WaitReady()
+	c.Await("one identity on all nodes", func() string {
+		for i := range c.Len() {
+			if id := c.Node(i).ClusterID(); id == "" || id != c.Node(0).ClusterID() {
+				return fmt.Sprintf("%s has %q, %s has %q", clustertest.ID(0), c.Node(0).ClusterID(), clustertest.ID(i), id)
+			}
+		}
+		return ""
+	})
+	for i := range c.Len() {
+		var members []string
+		for _, p := range c.Node(i).Status().Peers {
+			if p.Member && p.Voter {
+				members = append(members, p.ID)
+			}
+		}
+		want := []string{"n1", "n2", "n3"}
+		if diff := cmp.Diff(want, members); diff != "" {
+			t.Errorf("members as %s sees them (-want +got):\n%s", clustertest.ID(i), diff)
+		}
+	}
+}
+
+func TestBootstrapInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			t.Parallel()
+			c := clustertest.Start(t, clustertest.Options{Stopped: true})
+			for k, i := range order {
+				c.StartNode(i)
+				if k < 2 {
+					// Before all are there, none may become a cluster of its own.
+					if err := c.Node(i).Ready(); err == nil {
+						t.Fatalf("%s is ready with %d of 3 nodes", clustertest.ID(i), k+1)
+					}
+				}
+			}
+			sameCluster(t, c)
+		})
+	}
+}
+
+func TestBootstrapWithRestarts(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	c := clustertest.Start(t, clustertest.Options{Stopped: true})
+	for range 8 {
+		i := random.IntN(3)
+		if c.Running(i) {
+			c.KillNode(i)
+		} else {
+			c.StartNode(i)
+		}
+		time.Sleep(time.Duration(random.IntN(150)) * time.Millisecond) // whatever has happened by then
+	}
+	c.StartAll()
+	sameCluster(t, c)
+	mustPropose(t, c.Node(0), put("a", "1"))
+	if got := mustRead(t, c.Node(2), "a"); got != "1" {
+		t.Errorf("read %q, want 1", got)
+	}
+}
+
+func TestRestartFindsItsState(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{})
+	id := c.Node(0).ClusterID()
+	mustPropose(t, c.Node(1), put("a", "1"))
+	for i := range c.Len() {
+		c.StopNode(i)
+	}
+	c.StartAll()
+	sameCluster(t, c)
+	if got := c.Node(0).ClusterID(); got != id && id != "" {
+		t.Errorf("the cluster's id is %s, was %s", got, id)
+	}
+	for i := range c.Len() {
+		if got := mustRead(t, c.Node(i), "a"); got != "1" {
+			t.Errorf("%s reads %q, want 1", clustertest.ID(i), got)
+		}
+	}
+}
+
+// A node that is not in the configuration must not found a second cluster beside
+// the one that it sees, whatever it expects.
+func TestNewNodeDoesNotFoundASecondCluster(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{})
+	for _, expect := range []int{1, 3} {
+		other := clustertest.Start(t, clustertest.Options{Nodes: 1, Stopped: true, Adjust: func(_ int, o *cluster.Options) {
+			o.ID, o.BootstrapExpect, o.Join = fmt.Sprintf("late%d", expect), expect, []string{c.GossipAddress(0)}
+		}})
+		other.StartNode(0)
+		c.Await("the new node to be seen", func() string {
+			for _, p := range c.Node(0).Status().Peers {
+				if strings.HasPrefix(p.ID, "late") && p.Seen {
+					return ""
+				}
+			}
+			return "it is not"
+		})
+		for range 10 {
+			if err := other.Node(0).Ready(); err == nil || other.Node(0).Status().Term > 0 {
+				t.Fatalf("with bootstrap-expect %d it became a cluster of its own: %v", expect, other.Node(0).Status())
+			}
+			time.Sleep(50 * time.Millisecond) // several rounds of its bootstrap
+		}
+		other.StopNode(0)
+	}
+}
+
+func TestLabelsKeepClustersApart(t *testing.T) {
+	t.Parallel()
+	red := clustertest.Start(t, clustertest.Options{Stopped: true, Nodes: 3, Adjust: func(_ int, o *cluster.Options) { o.ClusterName = "red" }})
+	blue := clustertest.Start(t, clustertest.Options{Stopped: true, Nodes: 3, Adjust: func(i int, o *cluster.Options) {
+		o.ClusterName, o.ID = "blue", fmt.Sprintf("b%d", i+1)
+		// Every node is told of all nodes of both.
+		for k := range red.Len() {
+			o.Join = append(o.Join, red.GossipAddress(k))
+		}
+	}})
+	var wg sync.WaitGroup
+	for i := range 3 {
+		wg.Add(2)
+		go func() { defer wg.Done(); _ = red.TryStartNode(i) }()
+		go func() { defer wg.Done(); _ = blue.TryStartNode(i) }()
+	}
+	wg.Wait()
+	red.WaitReady()
+	blue.WaitReady()
+	for i := range 3 {
+		for _, p := range red.Node(i).Status().Peers {
+			if strings.HasPrefix(p.ID, "b") {
+				t.Errorf("a red node knows %s", p.ID)
+			}
+		}
+	}
+}
+
+func TestMoreFoundersThanExpectedWait(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{Nodes: 3, Stopped: true, Adjust: func(_ int, o *cluster.Options) { o.BootstrapExpect = 2 }})
+	c.StartNode(0)
+	// The second and third see each other before the first two can agree.
+	c.Network.Isolate(c.Address(0), c.Address(1), c.Address(2))
+	c.StartNode(1)
+	c.StartNode(2)
+	c.Await("all three to see each other", func() string {
+		for i := range 3 {
+			if n := len(c.Node(i).Status().Peers); n != 3 {
+				return fmt.Sprintf("%s sees %d", clustertest.ID(i), n)
+			}
+		}
+		return ""
+	})
+	c.Network.Heal(c.Address(0))
+	for i := range 3 {
+		if term := c.Node(i).Status().Term; term != 0 {
+			t.Errorf("%s is in term %d of some cluster", clustertest.ID(i), term)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package cluster
+
+import "errors"
+
+var (
+	// ErrUnavailable is returned when there was no leader to do it before the
+	// deadline. A proposal that ends so was never applied and never will be.
+	ErrUnavailable = errors.New("cluster: no leader could be reached in time")
+	// ErrUnknown is returned when a transaction was proposed and its outcome was
+	// not learned before the deadline: it may have been applied or not.
+	ErrUnknown = errors.New("cluster: the outcome of the proposal is not known")
+	// ErrBusy is returned when too much is waiting already. Nothing was proposed.
+	ErrBusy = errors.New("cluster: too many proposals are waiting")
+	// ErrInvalidTransaction is returned when a transaction breaks a rule and can
+	// never be proposed.
+	ErrInvalidTransaction = errors.New("cluster: invalid transaction")
+	// ErrClosed is returned once the node is shut down.
+	ErrClosed = errors.New("cluster: the node is shut down")
+	// ErrInUse is returned when another process holds the data folder.
+	ErrInUse = errors.New("cluster: the data folder is in use by another process")
+	// ErrLogLost is returned when the state machine is ahead of the log.
+	ErrLogLost = errors.New("cluster: the raft log is behind the state machine")
+	// ErrRemoved is returned when the node is no longer a member of its cluster.
+	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
+	// ErrNoSuchNode is returned when a named node is neither a member nor seen.
+	ErrNoSuchNode = errors.New("cluster: no such node")
+	// ErrNotReady is returned when a node should get no requests now.
+	ErrNotReady = errors.New("cluster: not ready")
+	// ErrOptions is returned when options contradict each other or lack something.
+	ErrOptions = errors.New("cluster: bad options")
+)
+
+// The reasons for which one attempt at something fails and another may succeed.
+// They stay inside: callers see them only wrapped in ErrUnavailable.
+var (
+	errNoLeader     = errors.New("no leader is known")
+	errNotLeader    = errors.New("not the leader")
+	errTermNotOpen  = errors.New("the leader has not yet applied an entry of its term")
+	errNotDialled   = errors.New("no connection")
+	errOtherCluster = errors.New("the node belongs to another cluster")
+)

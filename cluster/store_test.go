@@ -1,0 +1,96 @@
+package cluster
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+func newTestStore(t *testing.T) *store {
+	t.Helper()
+	opts := &Options{Dir: filepath.Join(t.TempDir(), "raft")}
+	s, err := openStore(opts, newRaftLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var errNoSpace = errors.New("no space left on device")
+
+// A term that can't be saved holds the node up until there is room again: raft
+// would end the process.
+func TestTermIsSavedWhenThereIsRoom(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	st := &stable{s.bolt, s}
+	tries := 0
+	err := st.persist(func() error {
+		tries++
+		if tries < 3 {
+			return errNoSpace
+		}
+		if s.failure.Load() == nil {
+			t.Error("the failure was not noted")
+		}
+		return st.BoltStore.SetUint64([]byte("CurrentTerm"), 7)
+	})
+	if err != nil || tries != 3 {
+		t.Errorf("%d tries, error %v", tries, err)
+	}
+	if s.failure.Load() != nil {
+		t.Error("it counts as failed after it worked")
+	}
+	if got, err := st.GetUint64([]byte("CurrentTerm")); err != nil || got != 7 {
+		t.Errorf("term %d, %v", got, err)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestShutdownDoesNotWaitForADiskThatStaysFull(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	st := &stable{s.bolt, s}
+	ended := make(chan struct{})
+	began := make(chan struct{})
+	var once atomic.Bool
+	go func() {
+		defer close(ended)
+		err := st.persist(func() error {
+			if once.CompareAndSwap(false, true) {
+				close(began)
+			}
+			return errNoSpace
+		})
+		t.Errorf("raft got %v, at which it panics", err)
+	}()
+	<-began
+	s.release()
+	<-ended
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFailedWritesOfTheLogAreTold(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	var told error
+	s.events = &Events{LogStoreFailed: func(err error) { told = err }}
+	l := &logs{s.bolt, s}
+	if err := l.StoreLog(&raft.Log{Index: 1, Term: 1}); err != nil || told != nil {
+		t.Fatalf("a good write: %v, told %v", err, told)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.StoreLog(&raft.Log{Index: 2, Term: 1}); err == nil || told == nil || s.failure.Load() == nil {
+		t.Errorf("a write into a closed file: %v, told %v", err, told)
+	}
+}
