@@ -1,0 +1,53 @@
+package authz
+
+// Action is what is to be done. Names are written into policies: they are never
+// renamed.
+type Action string
+
+// The actions.
+const (
+	ActionGetConfig       Action = "GetConfig"
+	ActionListNamespaces  Action = "ListNamespaces"
+	ActionLoadNamespace   Action = "LoadNamespace"
+	ActionListTables      Action = "ListTables"
+	ActionLoadTable       Action = "LoadTable"
+	ActionCreateNamespace Action = "CreateNamespace"
+	ActionUpdateNamespace Action = "UpdateNamespace"
+	ActionDropNamespace   Action = "DropNamespace"
+	ActionCreateTable     Action = "CreateTable"
+	ActionCommitTable     Action = "CommitTable"
+	ActionDropTable       Action = "DropTable"
+	ActionManageKeys      Action = "ManageKeys"
+	ActionManageCluster   Action = "ManageCluster"
+	ActionManageWarehouse Action = "ManageWarehouse"
+)
+
+// Class groups actions by what they touch, so that a rule can speak of all
+// actions of a kind and a new action falls under it.
+type Class uint8
+
+// The classes.
+const (
+	// ClassNone is the class of what is not an action.
+	ClassNone Class = iota
+	// ClassRead is looking at the catalog.
+	ClassRead
+	// ClassWrite is changing namespaces, tables and views.
+	ClassWrite
+	// ClassManage is changing the cluster, warehouses and keys.
+	ClassManage
+)
+
+// Class is the action's class; ClassNone where it is not known.
+func (a Action) Class() Class {
+	switch a {
+	case ActionGetConfig, ActionListNamespaces, ActionLoadNamespace, ActionListTables, ActionLoadTable:
+		return ClassRead
+	case ActionCreateNamespace, ActionUpdateNamespace, ActionDropNamespace,
+		ActionCreateTable, ActionCommitTable, ActionDropTable:
+		return ClassWrite
+	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse:
+		return ClassManage
+	}
+	return ClassNone
+}

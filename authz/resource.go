@@ -1,0 +1,36 @@
+package authz
+
+import "strings"
+
+// Kind is the type of a resource.
+type Kind string
+
+// The kinds.
+const (
+	KindCluster   Kind = "Cluster"
+	KindWarehouse Kind = "Warehouse"
+	KindNamespace Kind = "Namespace"
+	KindTable     Kind = "Table"
+)
+
+// Resource is what an action is done to. Names are kept as lists, never joined:
+// a level named "a.b" is not the levels "a" and "b".
+type Resource struct {
+	Kind      Kind
+	Warehouse string
+	Namespace []string
+	Name      string
+}
+
+// String is the resource as messages show it.
+func (r Resource) String() string {
+	switch r.Kind {
+	case KindWarehouse:
+		return "warehouse " + r.Warehouse
+	case KindNamespace:
+		return "namespace " + strings.Join(r.Namespace, ".")
+	case KindTable:
+		return "table " + strings.Join(r.Namespace, ".") + "." + r.Name
+	}
+	return "the cluster"
+}
