@@ -1,0 +1,153 @@
+// Package config is the settings of a node: their one list of names, defaults
+// and meanings, how they are read from flags, environment and file, and which
+// combinations make sense.
+package config
+
+import (
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+)
+
+// Config is the settings of one node, complete and checked.
+type Config struct {
+	// NodeID is unique in the cluster and stable over restarts.
+	NodeID string
+	// DataDir holds the Raft log, the state and snapshots of this node.
+	DataDir string
+
+	// HTTP is where clients come in.
+	HTTP Endpoint
+	// Cluster is where other nodes come in.
+	Cluster Endpoint
+	// Gossip is where nodes find each other.
+	Gossip Endpoint
+
+	// Join is the gossip addresses of other nodes.
+	Join []string
+	// BootstrapExpect is how many voters the first election waits for.
+	BootstrapExpect int
+
+	// Warehouse is the root of the default warehouse.
+	Warehouse string
+	// WarehouseName is the name of the default warehouse.
+	WarehouseName string
+	// AllowLocations is further roots where its tables may be placed on request.
+	AllowLocations []string
+	// S3 is how the default warehouse's store is reached.
+	S3 S3
+	// VerifyMetadata makes a load check that the table's metadata file is there.
+	VerifyMetadata bool
+	// SnapshotStore is where snapshots stream to.
+	SnapshotStore string
+
+	// Auth tells whether requests need a credential.
+	Auth bool
+	// InsecureNoAuth allows Auth to be off on listeners that others reach.
+	InsecureNoAuth bool
+	// BootstrapKey is the first admin key of a new cluster; "" mints one.
+	BootstrapKey string
+	// OIDCIssuer and OIDCAudience are whose tokens are accepted.
+	OIDCIssuer, OIDCAudience string
+
+	// TLS is the certificate of the HTTP listener.
+	TLS Certificate
+	// ClusterTLS is the certificate of the cluster listener.
+	ClusterTLS Certificate
+	// GossipKey encrypts gossip: 16, 24 or 32 bytes.
+	GossipKey []byte
+	// InsecureCluster allows node-to-node traffic in the clear on listeners that others reach.
+	InsecureCluster bool
+
+	// ReadConsistency is how current reads are that do not ask for another.
+	ReadConsistency Consistency
+	// MaxStaleness is how old a bounded read may be.
+	MaxStaleness time.Duration
+
+	// LogLevel is the least level that is logged.
+	LogLevel slog.Level
+	// LogFormat is how log lines are written.
+	LogFormat LogFormat
+}
+
+// Endpoint is an address that is listened on, and the one that others use for it.
+type Endpoint struct {
+	Listen string
+	// Advertise is "" where others use the address that is listened on.
+	Advertise string
+}
+
+// Loopback tells whether only this machine can reach the listener.
+func (e Endpoint) Loopback() bool {
+	host, _, err := net.SplitHostPort(e.Listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// unspecified tells whether the listener takes every address of the machine, so
+// that its own one is of no use to others.
+func (e Endpoint) unspecified() bool {
+	host, _, err := net.SplitHostPort(e.Listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// S3 is how an S3-compatible store is reached. Empty keys leave the credentials
+// to the usual chain: environment, shared file, instance or web identity.
+type S3 struct {
+	Endpoint        string
+	Region          string
+	AccessKeyID     string
+	SecretAccessKey string
+	PathStyle       bool
+}
+
+// Certificate is the files of one TLS identity and of whom it trusts.
+type Certificate struct {
+	CertFile, KeyFile string
+	// CAFile is the authorities whose certificates the other side must show.
+	CAFile string
+}
+
+// Given tells whether there is a certificate.
+func (c Certificate) Given() bool { return c.CertFile != "" }
+
+// Consistency is the name of a read consistency.
+type Consistency string
+
+// The read consistencies.
+const (
+	// Linearizable reads show all that was acknowledged before they began.
+	Linearizable Consistency = "linearizable"
+	// Bounded reads are at most MaxStaleness old.
+	Bounded Consistency = "bounded"
+	// Stale reads show what the node has.
+	Stale Consistency = "stale"
+)
+
+// LogFormat is the name of a log format.
+type LogFormat string
+
+// The log formats.
+const (
+	// LogText is lines for people.
+	LogText LogFormat = "text"
+	// LogJSON is one JSON object a line.
+	LogJSON LogFormat = "json"
+)
+
+// defaultWarehouse is below the data folder, whose place is known only when all
+// sources are read.
+func defaultWarehouse(dataDir string) string {
+	return "file://" + filepath.ToSlash(filepath.Join(dataDir, "warehouse"))
+}

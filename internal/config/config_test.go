@@ -1,0 +1,371 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/floeberg/floeberg/internal/config"
+)
+
+const gossipKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+func load(t *testing.T, from config.Sources) (*config.Config, error) {
+	t.Helper()
+	if from.HostName == nil {
+		from.HostName = func() (string, error) { return "iceland", nil }
+	}
+	return config.Load(from)
+}
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "floeberg.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// want is, for each setting, a value unlike its default, how the file spells it,
+// what else it needs, and what it must do.
+type want struct {
+	value, inFile string
+	with          map[string]string
+	got           func(*config.Config) any
+	want          any
+}
+
+func wants(t *testing.T) map[string]want {
+	t.Helper()
+	pem := file(t, "pem")
+	str := func(v string, got func(*config.Config) any, with ...string) want {
+		w := want{value: v, inFile: fmt.Sprintf("%q", v), got: got, want: v, with: map[string]string{}}
+		for i := 0; i < len(with); i += 2 {
+			w.with[with[i]] = with[i+1]
+		}
+		return w
+	}
+	on := func(got func(*config.Config) any) want {
+		return want{value: "true", inFile: "true", got: got, want: true}
+	}
+	return map[string]want{
+		"node-id":              str("n7", func(c *config.Config) any { return c.NodeID }),
+		"data-dir":             str("/srv/floe", func(c *config.Config) any { return c.DataDir }),
+		"http-listen":          str("127.0.0.1:9001", func(c *config.Config) any { return c.HTTP.Listen }),
+		"http-advertise":       str("floe1:9001", func(c *config.Config) any { return c.HTTP.Advertise }),
+		"cluster-listen":       str("127.0.0.1:9002", func(c *config.Config) any { return c.Cluster.Listen }),
+		"cluster-advertise":    str("floe1:9002", func(c *config.Config) any { return c.Cluster.Advertise }),
+		"gossip-listen":        str("127.0.0.1:9003", func(c *config.Config) any { return c.Gossip.Listen }),
+		"gossip-advertise":     str("floe1:9003", func(c *config.Config) any { return c.Gossip.Advertise }),
+		"join":                 {value: "a:1,b:2", inFile: `["a:1", "b:2"]`, got: func(c *config.Config) any { return c.Join }, want: []string{"a:1", "b:2"}},
+		"bootstrap-expect":     {value: "3", inFile: "3", got: func(c *config.Config) any { return c.BootstrapExpect }, want: 3},
+		"warehouse":            str("s3://bucket/wh", func(c *config.Config) any { return c.Warehouse }),
+		"warehouse-name":       str("prod", func(c *config.Config) any { return c.WarehouseName }),
+		"s3-endpoint":          str("http://minio:9000", func(c *config.Config) any { return c.S3.Endpoint }),
+		"s3-region":            str("eu-west-1", func(c *config.Config) any { return c.S3.Region }),
+		"s3-access-key-id":     str("AKIA", func(c *config.Config) any { return c.S3.AccessKeyID }, "s3-secret-access-key", "s"),
+		"s3-secret-access-key": str("hush", func(c *config.Config) any { return c.S3.SecretAccessKey }, "s3-access-key-id", "AKIA"),
+		"s3-path-style":        on(func(c *config.Config) any { return c.S3.PathStyle }),
+		"allow-locations":      {value: "s3://other/x", inFile: `["s3://other/x"]`, got: func(c *config.Config) any { return c.AllowLocations }, want: []string{"s3://other/x"}},
+		"auth":                 {value: "off", inFile: "false", got: func(c *config.Config) any { return c.Auth }, want: false},
+		"insecure-no-auth":     on(func(c *config.Config) any { return c.InsecureNoAuth }),
+		"bootstrap-key":        str("fb_0123456789abcdef", func(c *config.Config) any { return c.BootstrapKey }),
+		"tls-cert":             str(pem, func(c *config.Config) any { return c.TLS.CertFile }, "tls-key", pem),
+		"tls-key":              str(pem, func(c *config.Config) any { return c.TLS.KeyFile }, "tls-cert", pem),
+		"tls-client-ca":        str(pem, func(c *config.Config) any { return c.TLS.CAFile }, "tls-cert", pem, "tls-key", pem),
+		"cluster-ca":           str(pem, func(c *config.Config) any { return c.ClusterTLS.CAFile }, "cluster-cert", pem, "cluster-key", pem),
+		"cluster-cert":         str(pem, func(c *config.Config) any { return c.ClusterTLS.CertFile }, "cluster-ca", pem, "cluster-key", pem),
+		"cluster-key":          str(pem, func(c *config.Config) any { return c.ClusterTLS.KeyFile }, "cluster-ca", pem, "cluster-cert", pem),
+		"gossip-key":           {value: gossipKey, inFile: fmt.Sprintf("%q", gossipKey), got: func(c *config.Config) any { return string(c.GossipKey) }, want: "0123456789abcdef0123456789abcdef"},
+		"insecure-cluster":     on(func(c *config.Config) any { return c.InsecureCluster }),
+		"read-consistency":     {value: "bounded", inFile: `"bounded"`, got: func(c *config.Config) any { return c.ReadConsistency }, want: config.Bounded},
+		"max-staleness":        {value: "250ms", inFile: `"250ms"`, got: func(c *config.Config) any { return c.MaxStaleness }, want: 250 * time.Millisecond},
+		"log-level":            {value: "warn", inFile: `"warn"`, got: func(c *config.Config) any { return c.LogLevel }, want: slog.LevelWarn},
+		"log-format":           {value: "json", inFile: `"json"`, got: func(c *config.Config) any { return c.LogFormat }, want: config.LogJSON},
+	}
+}
+
+// later is the settings that stop the start until their feature exists.
+var later = map[string]string{
+	"verify-metadata": "true",
+	"snapshot-store":  "s3://bucket/snapshots",
+	"oidc-issuer":     "https://id.example.com",
+	"oidc-audience":   "floeberg",
+}
+
+func TestEverySettingInItsThreeSpellings(t *testing.T) {
+	t.Parallel()
+	table := wants(t)
+	defaults, err := load(t, config.Sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range config.Settings() {
+		w, ok := table[s.Name]
+		if !ok {
+			if _, ok := later[s.Name]; !ok {
+				t.Errorf("no test of %s", s.Name)
+			}
+			continue
+		}
+		for _, spelling := range []string{"flag", "environment", "file", "file, flat"} {
+			t.Run(s.Name+"/"+spelling, func(t *testing.T) {
+				t.Parallel()
+				from := config.Sources{Flags: map[string]string{}}
+				for name, value := range w.with {
+					from.Flags[name] = value
+				}
+				switch spelling {
+				case "flag":
+					from.Flags[s.Name] = w.value
+				case "environment":
+					from.Environ = []string{s.Env() + "=" + w.value}
+				case "file":
+					from.Flags["config"] = file(t, s.Key()+" = "+w.inFile+"\n")
+				case "file, flat":
+					from.Flags["config"] = file(t, s.Name+" = "+w.inFile+"\n")
+				}
+				cfg, err := load(t, from)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(w.want, w.got(cfg)); diff != "" {
+					t.Error(diff)
+				}
+				if cmp.Equal(w.want, w.got(defaults)) {
+					t.Errorf("the value is the default: %v", w.want)
+				}
+			})
+		}
+	}
+}
+
+func TestFlagBeforeEnvironmentBeforeFile(t *testing.T) {
+	t.Parallel()
+	path := file(t, "node-id = \"f\"\nhttp.listen = \"127.0.0.1:1\"\njoin = [\"f:1\"]\n[log]\nlevel = \"error\"\n")
+	cfg, err := load(t, config.Sources{
+		Flags:   map[string]string{"http-listen": "127.0.0.1:3", "join": ""},
+		Environ: []string{"FLOEBERG_CONFIG=" + path, "FLOEBERG_HTTP_LISTEN=127.0.0.1:2", "FLOEBERG_NODE_ID=e", "FLOEBERG_LOG_FORMAT="},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{cfg.HTTP.Listen, cfg.NodeID, cfg.LogLevel, cfg.LogFormat, len(cfg.Join)}
+	if diff := cmp.Diff([]any{"127.0.0.1:3", "e", slog.LevelError, config.LogText, 0}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := load(t, config.Sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		NodeID: "iceland", DataDir: "/var/lib/floeberg",
+		HTTP:            config.Endpoint{Listen: "127.0.0.1:8181"},
+		Cluster:         config.Endpoint{Listen: "127.0.0.1:8182"},
+		Gossip:          config.Endpoint{Listen: "127.0.0.1:8183"},
+		BootstrapExpect: 1,
+		Warehouse:       "file:///var/lib/floeberg/warehouse", WarehouseName: "default",
+		Auth: true, ReadConsistency: config.Linearizable, MaxStaleness: 5 * time.Second,
+		LogLevel: slog.LevelInfo, LogFormat: config.LogText,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatStopsAStart(t *testing.T) {
+	t.Parallel()
+	pem := file(t, "pem")
+	flags := func(pairs ...string) config.Sources {
+		m := map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = pairs[i+1]
+		}
+		return config.Sources{Flags: m}
+	}
+	inFile := func(text string) config.Sources { return flags("config", file(t, text)) }
+	open := []string{"insecure-cluster", "true"}
+	for name, tc := range map[string]struct {
+		from config.Sources
+		want []string
+	}{
+		"unknown key":              {inFile("[http]\nlisten_adress = \"x\"\n"), []string{"http.listen_adress", "no such setting"}},
+		"near miss":                {inFile("[http]\nlistn = \"x\"\n"), []string{"http.listn", "http.listen"}},
+		"unknown variable":         {config.Sources{Environ: []string{"FLOEBERG_HTTP_LISTN=x"}}, []string{"FLOEBERG_HTTP_LISTN", "FLOEBERG_HTTP_LISTEN"}},
+		"twice in the file":        {inFile("http-listen = \"127.0.0.1:1\"\n[http]\nlisten = \"127.0.0.1:2\"\n"), []string{"http.listen", "http-listen", "remove one"}},
+		"no file":                  {flags("config", "/nonexistent/floeberg.toml"), []string{"--config", "can't read the file"}},
+		"no file, by variable":     {config.Sources{Environ: []string{"FLOEBERG_CONFIG=/nonexistent/x"}}, []string{"FLOEBERG_CONFIG"}},
+		"broken file":              {inFile("a = \n"), []string{"line 1"}},
+		"wrong type":               {inFile("join = [1]\n"), []string{"join", "list of strings"}},
+		"date":                     {inFile("node-id = 2026-01-01\n"), []string{"node-id", "expected a string"}},
+		"table for a value":        {inFile("[log]\nlevel = 1.5\n"), []string{"log.level", "expected a string"}},
+		"no port":                  {flags("http-listen", "127.0.0.1"), []string{"--http-listen", "HOST:PORT", `"127.0.0.1"`}},
+		"large port":               {flags("http-listen", "127.0.0.1:70000"), []string{"--http-listen", "65535"}},
+		"empty address":            {flags("http-listen", ""), []string{"--http-listen"}},
+		"empty data folder":        {flags("data-dir", ""), []string{"--data-dir", "must not be empty"}},
+		"advertised wildcard":      {flags("http-advertise", "0.0.0.0:1"), []string{"--http-advertise", "others can reach"}},
+		"advertised port 0":        {flags("http-advertise", "a:0"), []string{"--http-advertise"}},
+		"join without port":        {flags("join", "a:1,b"), []string{"--join", "HOST:PORT"}},
+		"no voters":                {flags("bootstrap-expect", "0"), []string{"--bootstrap-expect", "1 to 9"}},
+		"number in words":          {config.Sources{Environ: []string{"FLOEBERG_BOOTSTRAP_EXPECT=three"}}, []string{"FLOEBERG_BOOTSTRAP_EXPECT", "three"}},
+		"unknown store":            {flags("warehouse", "ftp://x/y"), []string{"--warehouse", "ftp"}},
+		"plain path":               {flags("warehouse", "/srv/wh"), []string{"--warehouse", "file:///PATH"}},
+		"relative file":            {flags("warehouse", "file://srv/wh"), []string{"--warehouse", "absolute"}},
+		"no bucket":                {flags("warehouse", "s3:///wh"), []string{"--warehouse", "BUCKET"}},
+		"gs later":                 {flags("warehouse", "gs://b/x"), []string{"--warehouse", "supported yet"}},
+		"abfss later":              {flags("allow-locations", "abfss://b/x"), []string{"--allow-locations", "supported yet"}},
+		"slash in a warehouse":     {flags("warehouse-name", "a/b"), []string{"--warehouse-name"}},
+		"reserved warehouse":       {flags("warehouse-name", "namespaces"), []string{"--warehouse-name"}},
+		"endpoint without scheme":  {flags("s3-endpoint", "minio:9000"), []string{"--s3-endpoint", "http://"}},
+		"half a credential":        {flags("s3-access-key-id", "a"), []string{"s3-secret-access-key"}},
+		"other half":               {flags("s3-secret-access-key", "a"), []string{"s3-access-key-id"}},
+		"truth":                    {flags("s3-path-style", "perhaps"), []string{"--s3-path-style", "on or off"}},
+		"short key":                {flags("bootstrap-key", "secret"), []string{"--bootstrap-key", "must be 16 to 512"}},
+		"gossip key":               {flags("gossip-key", "abc"), []string{"--gossip-key", "base64"}},
+		"consistency":              {flags("read-consistency", "strong"), []string{"--read-consistency", "linearizable, bounded or stale"}},
+		"staleness":                {flags("max-staleness", "5"), []string{"--max-staleness", "5s"}},
+		"level":                    {flags("log-level", "loud"), []string{"--log-level", "debug"}},
+		"format":                   {flags("log-format", "xml"), []string{"--log-format", "text or json"}},
+		"node id":                  {flags("node-id", "a b"), []string{"--node-id", "spaces"}},
+		"no host name":             {config.Sources{HostName: func() (string, error) { return "", errors.New("gone") }}, []string{"node-id", "gone"}},
+		"every address, no advert": {flags(append(open, "http-listen", "0.0.0.0:8181")...), []string{"http-advertise"}},
+		"same for gossip":          {flags(append(open, "gossip-listen", ":8183")...), []string{"gossip-advertise"}},
+		"open without auth":        {flags("auth", "off", "http-listen", "10.0.0.1:8181"), []string{"auth", "--insecure-no-auth"}},
+		"open cluster, no auth":    {flags("auth", "off", "cluster-listen", "10.0.0.1:8182", "insecure-cluster", "on"), []string{"auth", "--insecure-no-auth"}},
+		"cluster in the clear":     {flags("cluster-listen", "10.0.0.1:8182"), []string{"cluster-ca", "--insecure-cluster"}},
+		"gossip in the clear":      {flags("gossip-listen", "10.0.0.1:8183"), []string{"gossip-key", "--insecure-cluster"}},
+		"half cluster TLS":         {flags("cluster-ca", pem), []string{"cluster-cert"}},
+		"half TLS":                 {flags("tls-cert", pem), []string{"tls-key"}},
+		"other half of TLS":        {flags("tls-key", pem), []string{"tls-cert"}},
+		"authority alone":          {flags("tls-client-ca", pem), []string{"tls-cert"}},
+		"missing certificate":      {flags("tls-cert", "/nonexistent.pem", "tls-key", pem), []string{"tls-cert", "can't read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, tc.from)
+			checkProblem(t, err, tc.want...)
+		})
+	}
+	for name, value := range later {
+		t.Run("later/"+name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, flags(name, value))
+			checkProblem(t, err, name, "isn't supported yet")
+		})
+	}
+}
+
+func checkProblem(t *testing.T, err error, want ...string) {
+	t.Helper()
+	var p *config.Problem
+	if !errors.As(err, &p) {
+		t.Fatalf("got %v, want a problem", err)
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %q", err)
+	}
+}
+
+func TestWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	pem := file(t, "pem")
+	for name, flags := range map[string]map[string]string{
+		"no auth on loopback":     {"auth": "off", "http-listen": "localhost:1", "cluster-listen": "[::1]:2"},
+		"no auth, asked for":      {"auth": "off", "insecure-no-auth": "true", "http-listen": "10.0.0.1:1"},
+		"cluster in the clear":    {"insecure-cluster": "true", "cluster-listen": "10.0.0.1:1", "gossip-listen": "10.0.0.1:2"},
+		"cluster with TLS":        {"cluster-listen": "10.0.0.1:1", "gossip-listen": "10.0.0.1:2", "cluster-ca": pem, "cluster-cert": pem, "cluster-key": pem, "gossip-key": gossipKey},
+		"every address, advert":   {"http-listen": "0.0.0.0:1", "http-advertise": "floe1:1"},
+		"nothing is default here": {"join": "", "allow-locations": "", "s3-endpoint": "", "tls-cert": ""},
+		"later ones, off":         {"verify-metadata": "off", "snapshot-store": ""},
+		"trailing comma":          {"join": "a:1, b:2,"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := load(t, config.Sources{Flags: flags}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	environ := []string{
+		"FLOEBERG_ADDR=http://x", "FLOEBERG_KEY=k", "FLOEBERG_TOOLS_REQUIRED=1", "PATH=/bin",
+		// What Kubernetes adds for a service called floeberg.
+		"FLOEBERG_SERVICE_HOST=10.0.0.1", "FLOEBERG_SERVICE_PORT_HTTP=1", "FLOEBERG_PORT=tcp://10.0.0.1:1",
+		"FLOEBERG_PORT_8181_TCP_ADDR=10.0.0.1", "FLOEBERG_HEADLESS_PORT_8181_TCP=tcp://10.0.0.1:1",
+	}
+	if _, err := load(t, config.Sources{Environ: environ}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSecretsStaySecret(t *testing.T) {
+	t.Parallel()
+	for _, s := range config.Settings() {
+		if !s.Secret {
+			continue
+		}
+		_, err := load(t, config.Sources{Flags: map[string]string{s.Name: "hush hush", "s3-access-key-id": "a"}})
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+	}
+}
+
+func TestExampleIsReadable(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := config.WriteExample(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range config.Settings() {
+		if !strings.Contains(b.String(), s.Usage) {
+			t.Errorf("%s is missing", s.Name)
+		}
+	}
+	// With every comment sign before a setting taken away it says what it said before: the defaults.
+	var bare strings.Builder
+	for line := range strings.Lines(b.String()) {
+		if rest, ok := strings.CutPrefix(line, "# "); ok && strings.Contains(rest, " = ") && !strings.Contains(rest, "default:") {
+			line = rest
+		}
+		bare.WriteString(line)
+	}
+	got, err := load(t, config.Sources{Flags: map[string]string{"config": file(t, bare.String())}})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, bare.String())
+	}
+	want, err := load(t, config.Sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWarehouseFollowsTheDataFolder(t *testing.T) {
+	t.Parallel()
+	cfg, err := load(t, config.Sources{Flags: map[string]string{"data-dir": "/srv/floe/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Warehouse != "file:///srv/floe/warehouse" {
+		t.Error(cfg.Warehouse)
+	}
+}

@@ -1,0 +1,207 @@
+package config
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/floeberg/floeberg/authz/authn"
+)
+
+// Setting is one thing that can be set, by whichever of its three spellings.
+type Setting struct {
+	// Name is the flag without its dashes, such as http-listen.
+	Name string
+	// Default is the value where nothing sets it, as it would be written.
+	Default string
+	// Note tells of a default that can't be written down.
+	Note string
+	// Usage says in a few words what it is.
+	Usage string
+	// Secret values are never shown.
+	Secret bool
+	// Switch settings are true when their flag stands alone.
+	Switch bool
+
+	// parse checks a value and puts it where it belongs.
+	parse func(c *Config, value string) error
+}
+
+// Env is the setting's name in the environment.
+func (s Setting) Env() string { return EnvPrefix + envName(s.Name) }
+
+// Key is the setting's name in the file: the first word is the section. The
+// warehouse's name can't be in a section of the name that its root has.
+func (s Setting) Key() string {
+	section, rest, found := strings.Cut(s.Name, "-")
+	if !found || !sections[section] {
+		return s.Name
+	}
+	return section + "." + rest
+}
+
+// sections is the first words that are sections of the file.
+var sections = map[string]bool{
+	"http": true, "cluster": true, "gossip": true, "s3": true, "oidc": true, "tls": true, "log": true,
+}
+
+// Settings is the list of all settings: the one place of their names, defaults
+// and meanings.
+func Settings() []Setting {
+	return []Setting{
+		{
+			Name: "node-id", Note: "host name", Usage: "unique and stable name of this node",
+			parse: text(func(c *Config) *string { return &c.NodeID }, oneWord),
+		},
+		{
+			Name: "data-dir", Default: "/var/lib/floeberg", Usage: "folder of the Raft log, the state and snapshots",
+			parse: text(func(c *Config) *string { return &c.DataDir }, notEmpty),
+		},
+		{
+			Name: "http-listen", Default: "127.0.0.1:8181", Usage: "address for clients",
+			parse: text(func(c *Config) *string { return &c.HTTP.Listen }, listenAddress),
+		},
+		{
+			Name: "http-advertise", Note: "what is listened on", Usage: "address that clients and other nodes use for it",
+			parse: text(func(c *Config) *string { return &c.HTTP.Advertise }, advertiseAddress),
+		},
+		{
+			Name: "cluster-listen", Default: "127.0.0.1:8182", Usage: "address for other nodes",
+			parse: text(func(c *Config) *string { return &c.Cluster.Listen }, listenAddress),
+		},
+		{
+			Name: "cluster-advertise", Note: "what is listened on", Usage: "address that other nodes use for it",
+			parse: text(func(c *Config) *string { return &c.Cluster.Advertise }, advertiseAddress),
+		},
+		{
+			Name: "gossip-listen", Default: "127.0.0.1:8183", Usage: "address of gossip, UDP and TCP",
+			parse: text(func(c *Config) *string { return &c.Gossip.Listen }, listenAddress),
+		},
+		{
+			Name: "gossip-advertise", Note: "what is listened on", Usage: "address that other nodes use for it",
+			parse: text(func(c *Config) *string { return &c.Gossip.Advertise }, advertiseAddress),
+		},
+		{
+			Name: "join", Usage: "gossip addresses of other nodes, comma-separated; the own one may be among them",
+			parse: list(func(c *Config) *[]string { return &c.Join }, advertiseAddress),
+		},
+		{
+			Name: "bootstrap-expect", Default: "1", Usage: "voters to wait for before the first election",
+			parse: count(func(c *Config) *int { return &c.BootstrapExpect }, 1, maxVoters),
+		},
+		{
+			Name: "warehouse", Note: "file://<data-dir>/warehouse", Usage: "root of the default warehouse: file:// or s3://",
+			parse: text(func(c *Config) *string { return &c.Warehouse }, storeURL),
+		},
+		{
+			Name: "warehouse-name", Default: "default", Usage: "name of the default warehouse",
+			parse: text(func(c *Config) *string { return &c.WarehouseName }, warehouseName),
+		},
+		{
+			Name: "s3-endpoint", Note: "AWS", Usage: "URL of the S3 store",
+			parse: text(func(c *Config) *string { return &c.S3.Endpoint }, httpURL),
+		},
+		{
+			Name: "s3-region", Note: "AWS chain", Usage: "region of the S3 store",
+			parse: text(func(c *Config) *string { return &c.S3.Region }, oneWord),
+		},
+		{
+			Name: "s3-access-key-id", Note: "AWS chain", Usage: "key id for the S3 store",
+			parse: text(func(c *Config) *string { return &c.S3.AccessKeyID }, oneWord),
+		},
+		{
+			Name: "s3-secret-access-key", Note: "AWS chain", Usage: "secret for the S3 store; better by environment", Secret: true,
+			parse: text(func(c *Config) *string { return &c.S3.SecretAccessKey }, oneWord),
+		},
+		{
+			Name: "s3-path-style", Default: "false", Usage: "put the bucket into the path instead of the host name", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.S3.PathStyle }),
+		},
+		{
+			Name: "allow-locations", Usage: "further roots where tables may be placed on request, comma-separated",
+			parse: list(func(c *Config) *[]string { return &c.AllowLocations }, storeURL),
+		},
+		{
+			Name: "verify-metadata", Default: "off", Usage: "a load also checks that the table's metadata file is there", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.VerifyMetadata }),
+		},
+		{
+			Name: "snapshot-store", Usage: "object-store URL that snapshots stream to",
+			parse: text(func(c *Config) *string { return &c.SnapshotStore }, storeURL),
+		},
+		{
+			Name: "auth", Default: "on", Usage: "whether requests need a key",
+			parse: truth(func(c *Config) *bool { return &c.Auth }),
+		},
+		{
+			Name: "insecure-no-auth", Default: "false", Usage: "allow --auth off on listeners that others reach", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.InsecureNoAuth }),
+		},
+		{
+			Name: "bootstrap-key", Note: "minted", Usage: "first admin key of a new cluster; better by environment", Secret: true,
+			parse: text(func(c *Config) *string { return &c.BootstrapKey }, authn.CheckKey),
+		},
+		{
+			Name: "oidc-issuer", Usage: "issuer whose tokens are accepted",
+			parse: text(func(c *Config) *string { return &c.OIDCIssuer }, httpURL),
+		},
+		{
+			Name: "oidc-audience", Usage: "audience that its tokens must name",
+			parse: text(func(c *Config) *string { return &c.OIDCAudience }, oneWord),
+		},
+		{
+			Name: "tls-cert", Usage: "certificate file of the HTTP listener",
+			parse: text(func(c *Config) *string { return &c.TLS.CertFile }, notEmpty),
+		},
+		{
+			Name: "tls-key", Usage: "key file of the HTTP listener",
+			parse: text(func(c *Config) *string { return &c.TLS.KeyFile }, notEmpty),
+		},
+		{
+			Name: "tls-client-ca", Usage: "authorities whose certificates HTTP clients must show",
+			parse: text(func(c *Config) *string { return &c.TLS.CAFile }, notEmpty),
+		},
+		{
+			Name: "cluster-ca", Usage: "authority of the nodes' certificates",
+			parse: text(func(c *Config) *string { return &c.ClusterTLS.CAFile }, notEmpty),
+		},
+		{
+			Name: "cluster-cert", Usage: "certificate file of this node",
+			parse: text(func(c *Config) *string { return &c.ClusterTLS.CertFile }, notEmpty),
+		},
+		{
+			Name: "cluster-key", Usage: "key file of this node",
+			parse: text(func(c *Config) *string { return &c.ClusterTLS.KeyFile }, notEmpty),
+		},
+		{
+			Name: "gossip-key", Usage: "key that encrypts gossip: base64 of 16, 24 or 32 bytes", Secret: true,
+			parse: gossipKey,
+		},
+		{
+			Name: "insecure-cluster", Default: "false", Usage: "allow node-to-node traffic in the clear on listeners that others reach", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.InsecureCluster }),
+		},
+		{
+			Name: "read-consistency", Default: string(Linearizable), Usage: "linearizable, bounded or stale",
+			parse: func(c *Config, value string) error {
+				return oneOf(&c.ReadConsistency, value, Linearizable, Bounded, Stale)
+			},
+		},
+		{
+			Name: "max-staleness", Default: "5s", Usage: "how old a bounded read may be",
+			parse: duration(func(c *Config) *time.Duration { return &c.MaxStaleness }, time.Millisecond, time.Hour),
+		},
+		{
+			Name: "log-level", Default: "info", Usage: "debug, info, warn or error",
+			parse: func(c *Config, value string) error { return level(func() *slog.Level { return &c.LogLevel }, value) },
+		},
+		{
+			Name: "log-format", Default: string(LogText), Usage: "text, or json for machines",
+			parse: func(c *Config, value string) error { return oneOf(&c.LogFormat, value, LogText, LogJSON) },
+		},
+	}
+}
+
+// maxVoters is more than any cluster should have: every write waits for a
+// majority of them.
+const maxVoters = 9

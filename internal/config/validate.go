@@ -1,0 +1,124 @@
+package config
+
+import (
+	"os"
+)
+
+// validate refuses combinations that would be silently unsafe or silently
+// ignored.
+func (c *Config) validate() error {
+	for _, rule := range []func(*Config) error{
+		notYet, reachable, authentication, httpTLS, nodeToNode, s3Credentials, files,
+	} {
+		if err := rule(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notYet stops the start at settings whose feature does not exist: who sets
+// them relies on them.
+func notYet(c *Config) error {
+	for _, later := range []struct {
+		set  bool
+		name string
+	}{
+		{c.VerifyMetadata, "verify-metadata"},
+		{c.SnapshotStore != "", "snapshot-store"},
+		{c.OIDCIssuer != "", "oidc-issuer"},
+		{c.OIDCAudience != "", "oidc-audience"},
+	} {
+		if later.set {
+			return problem(later.name, "isn't supported yet; remove it")
+		}
+	}
+	return nil
+}
+
+// reachable makes sure that other nodes get addresses that they can use.
+func reachable(c *Config) error {
+	for _, e := range []struct {
+		endpoint Endpoint
+		name     string
+	}{{c.HTTP, "http"}, {c.Cluster, "cluster"}, {c.Gossip, "gossip"}} {
+		if e.endpoint.unspecified() && e.endpoint.Advertise == "" {
+			return problem(e.name+"-advertise", "is needed, as --%s-listen %s takes every address: name the one that others reach", e.name, e.endpoint.Listen)
+		}
+	}
+	return nil
+}
+
+func authentication(c *Config) error {
+	if c.Auth || c.InsecureNoAuth {
+		return nil
+	}
+	if c.HTTP.Loopback() && c.Cluster.Loopback() && c.Gossip.Loopback() {
+		return nil
+	}
+	return problem("auth", "off lets everybody in who reaches this machine: listen on loopback only, or add --insecure-no-auth")
+}
+
+func httpTLS(c *Config) error {
+	switch {
+	case c.TLS.CertFile != "" && c.TLS.KeyFile == "":
+		return problem("tls-key", "is needed beside --tls-cert")
+	case c.TLS.KeyFile != "" && c.TLS.CertFile == "":
+		return problem("tls-cert", "is needed beside --tls-key")
+	case c.TLS.CAFile != "" && c.TLS.CertFile == "":
+		return problem("tls-cert", "is needed beside --tls-client-ca")
+	}
+	return nil
+}
+
+func nodeToNode(c *Config) error {
+	t := c.ClusterTLS
+	some := t.CAFile != "" || t.CertFile != "" || t.KeyFile != ""
+	for _, part := range []struct{ value, name string }{
+		{t.CAFile, "cluster-ca"}, {t.CertFile, "cluster-cert"}, {t.KeyFile, "cluster-key"},
+	} {
+		if some && part.value == "" {
+			return problem(part.name, "is needed: --cluster-ca, --cluster-cert and --cluster-key belong together")
+		}
+	}
+	if c.InsecureCluster {
+		return nil
+	}
+	if !c.Cluster.Loopback() && !some {
+		return problem("cluster-ca", "with --cluster-cert and --cluster-key is needed, as others reach %s; or add --insecure-cluster", c.Cluster.Listen)
+	}
+	if !c.Gossip.Loopback() && c.GossipKey == nil {
+		return problem("gossip-key", "is needed, as others reach %s; or add --insecure-cluster", c.Gossip.Listen)
+	}
+	return nil
+}
+
+func s3Credentials(c *Config) error {
+	switch {
+	case c.S3.AccessKeyID != "" && c.S3.SecretAccessKey == "":
+		return problem("s3-secret-access-key", "is needed beside --s3-access-key-id")
+	case c.S3.SecretAccessKey != "" && c.S3.AccessKeyID == "":
+		return problem("s3-access-key-id", "is needed beside --s3-secret-access-key")
+	}
+	return nil
+}
+
+// files finds out now, with the setting's name, what would fail later without it.
+func files(c *Config) error {
+	for _, f := range []struct{ path, name string }{
+		{c.TLS.CertFile, "tls-cert"},
+		{c.TLS.KeyFile, "tls-key"},
+		{c.TLS.CAFile, "tls-client-ca"},
+		{c.ClusterTLS.CAFile, "cluster-ca"},
+		{c.ClusterTLS.CertFile, "cluster-cert"},
+		{c.ClusterTLS.KeyFile, "cluster-key"},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.ReadFile(f.path); err != nil {
+			return problem(f.name, "can't read the file: %v", err)
+		}
+	}
+	return nil
+}
