@@ -9,7 +9,8 @@ import (
 )
 
 // remembered looks for the answer that an earlier request under the same
-// Idempotency-Key got. A remembered refusal comes back as the error it was.
+// Idempotency-Key got. A remembered refusal comes back as the error it was, and
+// is found all the same.
 func (c *Catalog) remembered(v *state.View, ch Change) (answer *state.Answer, found bool, err error) {
 	answer, found, err = v.Answer(ch.Principal, ch.Key)
 	if err != nil {
@@ -19,10 +20,10 @@ func (c *Catalog) remembered(v *state.View, ch Change) (answer *state.Answer, fo
 		return nil, false, nil
 	}
 	if !bytes.Equal(answer.Fingerprint, ch.Fingerprint) {
-		return nil, false, refuse(KindKeyReused, "Idempotency-Key %s was used for another request; send a new key", ch.Key)
+		return nil, true, refuse(KindKeyReused, "Idempotency-Key %s was used for another request; send a new key", ch.Key)
 	}
 	if f := answer.GetFailure(); f != nil {
-		return nil, false, &Error{Kind: Kind(f.Kind), Message: f.Message}
+		return nil, true, &Error{Kind: Kind(f.Kind), Message: f.Message}
 	}
 	return answer, true, nil
 }

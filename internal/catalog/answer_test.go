@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
@@ -175,4 +176,56 @@ func TestChangedRightStopsTheChange(t *testing.T) {
 	wantKind(t, err, KindRevoked)
 	_, err = c.DropNamespace(t.Context(), keyed("k", "drop"), "", Namespace{"missing"})
 	wantKind(t, err, KindNoSuchNamespace)
+}
+
+// An answer is not given out of the past to somebody who has lost the right.
+func TestReplayNeedsTheRight(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a, behind := s.node(), s.node()
+	mustNamespace(t, a, "ns")
+	guard := s.log.key("hash")
+	ch := keyed("k", "create")
+	ch.Guards = []Guard{guard}
+	req := CreateTable{Identifier: ident("ns", "t"), Schema: json.RawMessage(testSchema)}
+	if _, err := a.CreateTable(t.Context(), ch, "", req); err != nil {
+		t.Fatal(err)
+	}
+	refused := keyed("l", "create again")
+	refused.Guards = ch.Guards
+	_, err := a.CreateTable(t.Context(), refused, "", req)
+	wantKind(t, err, KindAlreadyExists)
+	other := ch
+	other.Fingerprint = []byte("another request")
+	s.log.fallBehind()
+	if _, err := behind.CreateTable(t.Context(), ch, "", req); err != nil {
+		t.Errorf("replay: %v", err)
+	}
+	s.log.key("hash") // what the right rested on is another record now
+	for what, c := range map[string]Change{"answer": ch, "refusal": refused, "reuse": other} {
+		if _, err := behind.CreateTable(t.Context(), c, "", req); KindOf(err) != KindRevoked {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestAnswersExpire(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node(func(o *Options) { o.AnswerLifetime = time.Minute })
+	if _, err := c.CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.log.aheadMs.Add(59_000)
+	mustNamespace(t, c, "tick") // replicated time goes on with the log
+	if _, err := c.CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil); err != nil {
+		t.Errorf("within its lifetime: %v", err)
+	}
+	s.log.aheadMs.Add(2_000)
+	mustNamespace(t, c, "tock")
+	_, err := c.CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil)
+	wantKind(t, err, KindAlreadyExists)
+	if _, err := c.CreateNamespace(t.Context(), keyed("l", "create"), "", Namespace{"b"}, nil); err != nil {
+		t.Error(err)
+	}
 }

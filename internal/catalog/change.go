@@ -83,15 +83,16 @@ func removeRange(r state.KeyRange) *command.Write {
 	}}
 }
 
-// change carries out a mutation of the entity under a key. The attempt looks at a state and either plans
-// a transaction or refuses. It starts from this node's own state, unproven: the
+// change carries out a mutation. Those of one name wait for each other on this
+// node: name is the key of the entity, or another one for what need not wait. The
+// attempt looks at a state and either plans a transaction or refuses. It starts from this node's own state, unproven: the
 // preconditions are the proof of a go-ahead. A refusal counts only where the
 // state was proven current, so that no client is turned away by the past.
 //
 // It returns nil once a plan was applied (its applied function was called), the
 // remembered answer where the same request was carried out before, or a refusal.
-func (c *Catalog) change(ctx context.Context, ch Change, entity []byte, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, error) {
-	leave, err := c.queues.enter(ctx, string(entity))
+func (c *Catalog) change(ctx context.Context, ch Change, name []byte, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, error) {
+	leave, err := c.queues.enter(ctx, string(name))
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +167,15 @@ func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven boo
 	defer v.Close()
 	if ch.Key != "" {
 		answer, found, err := c.remembered(v, ch)
+		switch {
+		case found && !proven:
+			// A right that is gone gets no answer out of the past.
+			return nil, prove, nil
+		case found:
+			if revoked := checkGuards(v, ch); revoked != nil {
+				return nil, finished, revoked
+			}
+		}
 		if err != nil || found {
 			return answer, finished, err
 		}
@@ -214,7 +224,7 @@ func checkGuards(v *state.View, ch Change) error {
 func dependsOnState(err error) bool {
 	switch KindOf(err) {
 	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView,
-		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindInvalid, KindForbiddenLocation:
+		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindInvalid, KindForbiddenLocation, KindTooLarge:
 		return true
 	}
 	return false
@@ -297,6 +307,11 @@ func (c *Catalog) transaction(ch Change, p *plan) (*command.Transaction, error) 
 	}
 	if size := proto.Size(tx); size > maxTransactionBytes {
 		return nil, refuse(KindTooLarge, "The change is too large: %d bytes, at most %d are possible", size, maxTransactionBytes)
+	}
+	for _, w := range tx.Writes {
+		if size := len(w.GetPut().GetValue()); size > command.MaxValueBytes {
+			return nil, refuse(KindTooLarge, "A part of the change is too large: %d bytes, at most %d are possible", size, command.MaxValueBytes)
+		}
 	}
 	return tx, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type sharedLog struct {
 	before func(*command.Transaction) error
 	// after is called, if set, behind each applied proposal; its error hides the result.
 	after func(*command.Transaction, command.Result) error
+	// aheadMs is how far replicated time is ahead of this machine's.
+	aheadMs atomic.Uint64
 	// past, if set, is what reads that ask for no proof see.
 	past func() (*state.View, error)
 }
@@ -58,15 +61,15 @@ func (l *sharedLog) hooks() (func(*command.Transaction) error, func(*command.Tra
 }
 
 func (l *sharedLog) Propose(ctx context.Context, tx *command.Transaction) (command.Result, error) {
+	id := uuid.New()
+	tx.Id = id[:]
+	tx.DeadlineMs = l.NowMs() + 60_000
 	before, after := l.hooks()
 	if before != nil {
 		if err := before(tx); err != nil {
 			return command.Result{}, err
 		}
 	}
-	id := uuid.New()
-	tx.Id = id[:]
-	tx.DeadlineMs = l.NowMs() + 60_000
 	entry := &command.Entry{Commands: []*command.Command{{
 		TimeMs: l.NowMs(), Kind: &command.Command_Transaction{Transaction: tx},
 	}}}
@@ -104,7 +107,44 @@ func (l *sharedLog) WaitApplied(ctx context.Context, index uint64) error {
 	return l.machine.WaitApplied(ctx, index)
 }
 
-func (l *sharedLog) NowMs() uint64 { return uint64(time.Now().UnixMilli()) }
+func (l *sharedLog) NowMs() uint64 { return uint64(time.Now().UnixMilli()) + l.aheadMs.Load() }
+
+// ahead has hook called ahead of the next proposal, and of no other.
+func (l *sharedLog) ahead(hook func(*command.Transaction)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = func(tx *command.Transaction) error {
+		l.mu.Lock()
+		l.before = nil
+		l.mu.Unlock()
+		hook(tx)
+		return nil
+	}
+}
+
+// fallBehind has all reads that ask for no proof see the state of this moment.
+func (l *sharedLog) fallBehind() {
+	l.t.Helper()
+	old, err := l.machine.View()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(old.Close)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.past = func() (*state.View, error) { return state.NewView(old.Reader, old.Index, old.TimeMs, nil), nil }
+}
+
+// key makes an API key's record anew and returns the guard that rests on it.
+func (l *sharedLog) key(hash string) Guard {
+	l.t.Helper()
+	key := state.APIKeyKey([]byte(hash))
+	res, err := l.Propose(l.t.Context(), &command.Transaction{Writes: []*command.Write{put(key, nil)}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return Guard{Key: key, Revision: res.Revision}
+}
 
 // site is a warehouse on a local folder and nodes over it.
 type site struct {

@@ -10,59 +10,100 @@ import (
 const (
 	// cleanupTimeout bounds one deletion.
 	cleanupTimeout = 30 * time.Second
+	// closeTimeout bounds what Close waits for deletions: a dead store must not
+	// hold up the end of a node.
+	closeTimeout = 2 * time.Second
 	// maxOrphans bounds the files that wait to be deleted. Past it they stay:
 	// they cost space, and waiting for a slow store would cost clients time.
 	maxOrphans = 1024
+	// sweepers is how many files are deleted at one time, so that a store far away
+	// keeps up with the commits of tables that keep few old files.
+	sweepers = 8
 )
 
 // janitor deletes, behind the requests' backs, metadata files that no table
-// points to and, because their proposal certainly did not and will not apply,
-// none ever will.
+// points to and none ever will: because their proposal certainly did not and
+// will not apply, or because they are off their table's metadata log.
 type janitor struct {
 	orphans chan string
 	waiting atomic.Int64 // queued or under way
+	closing chan struct{}
 	done    sync.WaitGroup
+	// ctx ends the deletions under way.
+	ctx    context.Context
+	giveUp context.CancelFunc
 }
 
 func (c *Catalog) startJanitor() {
-	c.janitor.orphans = make(chan string, maxOrphans)
-	c.janitor.done.Go(func() {
-		for location := range c.janitor.orphans {
+	j := &c.janitor
+	j.orphans = make(chan string, maxOrphans)
+	j.closing = make(chan struct{})
+	j.ctx, j.giveUp = context.WithCancel(context.Background())
+	for range sweepers {
+		j.done.Go(c.sweepAll)
+	}
+}
+
+// sweepAll deletes what comes until the catalog is closed, and then what is left.
+func (c *Catalog) sweepAll() {
+	for {
+		select {
+		case location := <-c.janitor.orphans:
 			c.sweep(location)
-			c.janitor.waiting.Add(-1)
+			continue
+		case <-c.janitor.closing:
 		}
-	})
+		select {
+		case location := <-c.janitor.orphans:
+			c.sweep(location)
+		default:
+			return
+		}
+	}
 }
 
 func (c *Catalog) sweep(location string) {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer c.janitor.waiting.Add(-1)
+	ctx, cancel := context.WithTimeout(c.janitor.ctx, cleanupTimeout)
 	defer cancel()
 	if err := c.store.Delete(ctx, location); err != nil {
 		c.keepOrphan(location, err.Error())
 	}
 }
 
-// deleteOrphan has a file deleted.
-func (c *Catalog) deleteOrphan(location string) {
-	c.janitor.waiting.Add(1)
-	select {
-	case c.janitor.orphans <- location:
-	default:
-		c.janitor.waiting.Add(-1)
-		c.keepOrphan(location, "too many files wait to be deleted")
+// deleteOrphans has files deleted. A failure costs space and nothing else.
+func (c *Catalog) deleteOrphans(locations ...string) {
+	for _, location := range locations {
+		select {
+		case <-c.janitor.closing:
+			c.keepOrphan(location, "the node is stopping")
+			continue
+		default:
+		}
+		c.janitor.waiting.Add(1)
+		select {
+		case c.janitor.orphans <- location:
+		default:
+			c.janitor.waiting.Add(-1)
+			c.keepOrphan(location, "too many files wait to be deleted")
+		}
 	}
 }
 
 func (c *Catalog) keepOrphan(location, why string) {
-	c.logger.Warn("the metadata file of a change that did not apply stays", "location", location, "reason", why)
+	c.logger.Warn("a metadata file that no table points to stays", "location", location, "reason", why)
 	if call := c.opts.Observer.OrphanKept; call != nil {
 		call(location)
 	}
 }
 
-// Close waits until the files that are to be deleted are. No other method may
-// be called any more.
+// Close waits until the files that are to be deleted are, but not for long. It is
+// called once. Requests that are still under way lose nothing by it: the files
+// that they leave behind stay.
 func (c *Catalog) Close() {
-	close(c.janitor.orphans)
+	close(c.janitor.closing)
+	timer := time.AfterFunc(closeTimeout, c.janitor.giveUp)
+	defer timer.Stop()
 	c.janitor.done.Wait()
+	c.janitor.giveUp()
 }

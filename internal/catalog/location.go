@@ -35,17 +35,18 @@ func confineAll(wh *WarehouseInfo, named []iceberg.NamedLocation) error {
 	return nil
 }
 
-// rootOf is the warehouse's root that a canonical location lies strictly below.
-func rootOf(wh *WarehouseInfo, canonical string) (string, bool) {
-	if canonical != wh.Root && storage.Within(wh.Root, canonical) {
-		return wh.Root, true
-	}
-	for _, root := range wh.AllowedRoots {
-		if canonical != root && storage.Within(root, canonical) {
-			return root, true
+// rootOf is the outermost of the warehouse's roots that a canonical location lies
+// strictly below: roots may lie in each other, and then so may the tables below them.
+func rootOf(wh *WarehouseInfo, canonical string) (outermost string, ok bool) {
+	for _, root := range append([]string{wh.Root}, wh.AllowedRoots...) {
+		if canonical == root || !storage.Within(root, canonical) {
+			continue
+		}
+		if !ok || len(root) < len(outermost) {
+			outermost, ok = root, true
 		}
 	}
-	return "", false
+	return outermost, ok
 }
 
 func shorten(text string) string {

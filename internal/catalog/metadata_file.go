@@ -71,6 +71,10 @@ func (c *Catalog) writeMetadata(ctx context.Context, wh *WarehouseInfo, t *icebe
 	name := iceberg.MetadataFileName(before+1, c.opts.NewUUID(), zipped)
 	location := folder + "/" + name
 	if err := c.store.Put(ctx, location, body); err != nil {
+		if errors.Is(err, storage.ErrUnavailable) {
+			// It may be there all the same, under a name that nobody will hear of.
+			c.deleteOrphans(location)
+		}
 		return nil, storeFailed(err, "The table's metadata file can't be written")
 	}
 	return &metadataFile{location: location, document: doc}, nil
@@ -118,18 +122,6 @@ func (c *Catalog) superseded(t *iceberg.Table, own string, dropped []string) []s
 		}
 	}
 	return files
-}
-
-// deleteSuperseded deletes old metadata files after the commit that dropped them
-// has landed. A failure costs space and nothing else.
-func (c *Catalog) deleteSuperseded(files []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
-	defer cancel()
-	for _, location := range files {
-		if err := c.store.Delete(ctx, location); err != nil {
-			c.logger.Warn("superseded metadata file could not be deleted", "location", location, "error", err)
-		}
-	}
 }
 
 func isTrue(text string) bool {

@@ -237,7 +237,10 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 	if purge {
 		return 0, refuse(KindUnsupported, "Purging a table's files is not supported; drop it without purgeRequested=true")
 	}
-	_, err := c.change(ctx, ch, state.TableKey(warehouse, id.Namespace, id.Name), func(_ context.Context, v *state.View) (*plan, error) {
+	// Not among the table's commits: those wait for the object store, and a drop
+	// does not need it.
+	queue := append(state.TableKey(warehouse, id.Namespace, id.Name), "drop"...)
+	_, err := c.change(ctx, ch, queue, func(_ context.Context, v *state.View) (*plan, error) {
 		wh, err := c.warehouse(v, warehouse)
 		if err != nil {
 			return nil, err

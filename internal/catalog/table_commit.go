@@ -71,7 +71,7 @@ func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseIn
 	if err != nil {
 		return nil, err
 	}
-	p.abandoned = func() { c.deleteOrphan(file.location) }
+	p.abandoned = func() { c.deleteOrphans(file.location) }
 	rec.MetadataLocation = file.location
 	writeParts(p, rec.Id, t, changes)
 	p.event = tableEvent("table.commit", wh, req.Identifier, rec)
@@ -82,7 +82,7 @@ func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseIn
 		show := p.applied
 		p.applied = func(res command.Result) {
 			show(res)
-			c.deleteSuperseded(dropped)
+			c.deleteOrphans(dropped...)
 		}
 	}
 	return p, nil
@@ -135,7 +135,7 @@ func (c *Catalog) planStagedCreate(ctx context.Context, v *state.View, wh *Wareh
 	}
 	updates := req.Updates
 	if !slices.ContainsFunc(updates, func(u iceberg.Update) bool { return u.Action() == "set-location" }) {
-		location, err := c.tableLocation(v, wh, ns, req.Name, "")
+		location, err := tableLocation(wh, ns, req.Name, c.opts.NewUUID(), "")
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,8 @@ func (c *Catalog) CreateTable(ctx context.Context, ch Change, warehouse string, 
 	if err := checkProperties(req.Properties); err != nil {
 		return nil, err
 	}
+	// One for all attempts: each place that is prepared leaves a folder behind.
+	suffix := c.opts.NewUUID()
 	var made *Table
 	answer, err := c.change(ctx, ch, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
 		wh, err := c.warehouse(v, warehouse)
@@ -34,7 +36,7 @@ func (c *Catalog) CreateTable(ctx context.Context, ch Change, warehouse string, 
 		if err != nil {
 			return nil, err
 		}
-		location, err := c.tableLocation(v, wh, ns, req.Name, req.Location)
+		location, err := tableLocation(wh, ns, req.Name, suffix, req.Location)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +64,7 @@ func (c *Catalog) CreateTable(ctx context.Context, ch Change, warehouse string, 
 // tableLocation is where a new table goes: where the client asks, or below its
 // namespace's location under its name and a suffix that makes it a place of its
 // own, so that a table dropped and made anew does not meet its old files.
-func (c *Catalog) tableLocation(v *state.View, wh *WarehouseInfo, ns *state.Namespace, name, requested string) (string, error) {
+func tableLocation(wh *WarehouseInfo, ns *state.Namespace, name, suffix, requested string) (string, error) {
 	if requested != "" {
 		if _, err := confine(wh, requested); err != nil {
 			return "", err
@@ -71,8 +73,7 @@ func (c *Catalog) tableLocation(v *state.View, wh *WarehouseInfo, ns *state.Name
 		// they spell it, and only the index has the canonical form.
 		return strings.TrimSuffix(requested, "/"), nil
 	}
-	suffix := strings.ReplaceAll(c.opts.NewUUID(), "-", "")
-	return storage.Join(ns.Location, name+"-"+suffix), nil
+	return storage.Join(ns.Location, name+"-"+strings.ReplaceAll(suffix, "-", "")), nil
 }
 
 // stage prepares a table. The name is not taken, the folder is left in place
@@ -125,7 +126,7 @@ func (c *Catalog) planCreate(ctx context.Context, v *state.View, p *plan, wh *Wa
 	if err != nil {
 		return nil, err
 	}
-	p.abandoned = func() { c.deleteOrphan(file.location) }
+	p.abandoned = func() { c.deleteOrphans(file.location) }
 	rec := &state.Table{
 		Id: entryID, MetadataLocation: file.location, Location: canonical,
 		Uuid: t.UUID(), CreatedMs: c.log.NowMs(),
@@ -179,7 +180,11 @@ func (c *Catalog) replayTable(ctx context.Context, warehouse string, id Identifi
 	}
 	// Dropped or renamed since: its file still tells what the answer was.
 	doc, err := c.readMetadata(ctx, answer.MetadataLocation)
-	if err != nil {
+	switch {
+	case KindOf(err) == KindNotFound:
+		// "Not found" would say that the change was not made.
+		return nil, refuseBecause(KindCommitUnknown, err, "The change was made before; what it made is gone since")
+	case err != nil:
 		return nil, err
 	}
 	return &Table{

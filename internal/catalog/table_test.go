@@ -305,6 +305,30 @@ func TestLocationsNeverOverlap(t *testing.T) {
 	wantKind(t, err, KindForbiddenLocation)
 }
 
+// Roots may lie in each other: what is around a table is looked for up to the outermost.
+func TestLocationsInNestedRoots(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	data, err := state.Encode(&state.Warehouse{Name: "default", Root: s.root + "/inner", AllowedRoots: []string{s.root}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{put(state.WarehouseKey("default"), data)}}); err != nil {
+		t.Fatal(err)
+	}
+	mustNamespace(t, c, "ns")
+	create := func(name, location string) error {
+		_, err := c.CreateTable(t.Context(), Change{}, "", CreateTable{Identifier: ident("ns", name), Location: location, Schema: json.RawMessage(testSchema)})
+		return err
+	}
+	if err := create("outer", s.root+"/inner"); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, create("in it", s.root+"/inner/t"), KindAlreadyExists)
+	wantKind(t, create("placed by us", ""), KindAlreadyExists)
+}
+
 func TestStagedCreate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -397,6 +421,7 @@ func TestSupersededFilesAreDeletedAfterTheCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	c.janitorIdle(t)
 	if files := s.files(); len(files) != 3 {
 		t.Errorf("%d metadata files stay, want the current one and 2 before it: %v", len(files), files)
 	}

@@ -1,0 +1,55 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/catalog"
+)
+
+// Catalog is the use cases that the protocol offers. Their errors are refusals
+// of package catalog, or a context's.
+type Catalog interface {
+	// Warehouse returns a warehouse by name; "" is the default one.
+	Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error)
+
+	// ListNamespaces returns the direct children of a namespace; an empty parent
+	// is the top.
+	ListNamespaces(ctx context.Context, read catalog.Read, warehouse string, parent catalog.Namespace, page catalog.Page) (*catalog.NamespaceList, error)
+	// CreateNamespace makes a namespace.
+	CreateNamespace(ctx context.Context, change catalog.Change, warehouse string, path catalog.Namespace, properties map[string]string) (*catalog.NamespaceInfo, error)
+	// LoadNamespace returns a namespace.
+	LoadNamespace(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace) (*catalog.NamespaceInfo, error)
+	// DropNamespace removes an empty namespace.
+	DropNamespace(ctx context.Context, change catalog.Change, warehouse string, path catalog.Namespace) (index uint64, err error)
+	// UpdateNamespaceProperties removes and sets properties.
+	UpdateNamespaceProperties(ctx context.Context, change catalog.Change, warehouse string, path catalog.Namespace, removals []string, updates map[string]string) (*catalog.PropertiesChange, error)
+
+	// ListTables returns the tables of a namespace.
+	ListTables(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.TableList, error)
+	// CreateTable makes a table, or only its first metadata.
+	CreateTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.CreateTable) (*catalog.Table, error)
+	// LoadTable returns a table.
+	LoadTable(ctx context.Context, warehouse string, id catalog.Identifier, opts catalog.LoadOptions) (*catalog.Table, error)
+	// TableExists returns without an error where the table is there.
+	TableExists(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) (index uint64, err error)
+	// CommitTable changes a table, or makes one that was staged.
+	CommitTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.CommitTable) (*catalog.Table, error)
+	// DropTable removes a table.
+	DropTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier, purge bool) (index uint64, err error)
+}
+
+// Authenticator finds out who asks.
+type Authenticator interface {
+	// Authenticate returns who the credentials belong to.
+	Authenticate(ctx context.Context, c authn.Credentials) (authz.Principal, error)
+	// Recheck proves that what an earlier answer rested on still holds.
+	Recheck(ctx context.Context, p authz.Principal) error
+}
+
+// Authorizer decides what a principal may do.
+type Authorizer interface {
+	// Authorize returns nil where the principal may do it.
+	Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error
+}

@@ -1,0 +1,65 @@
+package rest
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/floeberg/floeberg/internal/catalog"
+)
+
+// etag names what a client was shown, or would be, of a generation of a table.
+// It is made of everything that the answer depends on and that all nodes agree
+// on, so that it is the same on all of them: the warehouse and its settings, the
+// table and its generation, the snapshots asked for, who asks with which groups,
+// and the kinds of access that it can use. Two principals never share a tag: one
+// may get credentials or columns that the other may not.
+func (c *call) etag(t *catalog.Table, refsOnly bool) string {
+	h := sha256.New()
+	var number [8]byte
+	addNumber := func(n uint64) {
+		binary.BigEndian.PutUint64(number[:], n)
+		h.Write(number[:])
+	}
+	addText := func(text string) {
+		addNumber(uint64(len(text)))
+		h.Write([]byte(text))
+	}
+	addList := func(list []string) {
+		addNumber(uint64(len(list)))
+		for _, text := range list {
+			addText(text)
+		}
+	}
+	addText(c.warehouse)
+	addNumber(t.WarehouseRevision)
+	addText(string(t.ID))
+	addNumber(t.Revision)
+	if refsOnly {
+		addText("refs")
+	} else {
+		addText("all")
+	}
+	addText(c.principal.ID)
+	addText(c.principal.Tenant)
+	addList(slices.Sorted(slices.Values(c.principal.Groups)))
+	addList(c.delegation)
+	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
+}
+
+// holds tells whether the client has what the tag names. Tags that came without
+// quotes are taken as well: clients echo what older servers gave them.
+func holds(h http.Header, etag string) bool {
+	for _, line := range h.Values("If-None-Match") {
+		for item := range strings.SplitSeq(line, ",") {
+			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
+			if item == "*" || item == etag || item == strings.Trim(etag, `"`) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,88 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/floeberg/floeberg/api/middleware"
+	"github.com/floeberg/floeberg/internal/catalog"
+)
+
+// Options are what the handler is made of.
+type Options struct {
+	// Catalog, Authenticator and Authorizer are required.
+	Catalog       Catalog
+	Authenticator Authenticator
+	Authorizer    Authorizer
+	// NodeID is shown in each answer. Required.
+	NodeID string
+	Logger *slog.Logger
+	Events middleware.Events
+	// Ready tells why this node should get no requests; nil is a node that
+	// always should.
+	Ready func() error
+	// Metrics answers /metrics; nil leaves that path out.
+	Metrics http.Handler
+	// RequestContext hands a request's name on to rooms that keep it in a context
+	// of their own.
+	RequestContext func(ctx context.Context, requestID string) context.Context
+
+	// Consistency is for reads that do not ask for one. Default linearizable.
+	Consistency catalog.Consistency
+	// MaxStaleness is what a bounded read tolerates. Default 5 s.
+	MaxStaleness time.Duration
+	// IdempotencyLifetime is how long an Idempotency-Key is remembered, as clients
+	// are told; 0 tells them that there is no such thing.
+	IdempotencyLifetime time.Duration
+
+	// RequestTimeout is how long a request may take once its body is there.
+	// Default 30 s: an election, and a slow object store, fit in.
+	RequestTimeout time.Duration
+	// BodyTimeout is how long a body may take to arrive. Default 60 s: the largest
+	// allowed one over a 10 Mbit/s line.
+	BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take for the answer. Default 5 min.
+	WriteTimeout time.Duration
+	// MaxBodyBytes bounds a request's body. Default 64 MiB: commits of 32 MB are seen.
+	MaxBodyBytes int64
+	// MaxBodyBytesInFlight bounds all bodies held at one time. Default 512 MiB.
+	MaxBodyBytesInFlight int64
+	// MaxRequests bounds the reads under way, and as many changes. Default 1024.
+	MaxRequests int
+}
+
+func (o *Options) complete() error {
+	switch {
+	case o.Catalog == nil:
+		return errors.New("rest: Catalog is missing")
+	case o.Authenticator == nil:
+		return errors.New("rest: Authenticator is missing")
+	case o.Authorizer == nil:
+		return errors.New("rest: Authorizer is missing")
+	case o.NodeID == "":
+		return errors.New("rest: NodeID is missing")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	setDefault(&o.MaxStaleness, 5*time.Second)
+	setDefault(&o.RequestTimeout, 30*time.Second)
+	setDefault(&o.BodyTimeout, time.Minute)
+	setDefault(&o.WriteTimeout, 5*time.Minute)
+	setDefault(&o.MaxBodyBytes, 64<<20)
+	setDefault(&o.MaxBodyBytesInFlight, 512<<20)
+	setDefault(&o.MaxRequests, 1024)
+	return nil
+}
+
+func setDefault[T ~int | ~int64](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}

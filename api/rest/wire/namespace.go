@@ -1,0 +1,76 @@
+package wire
+
+// CreateNamespace is a request for a new namespace.
+type CreateNamespace struct {
+	Namespace  []string
+	Properties map[string]string
+}
+
+// ParseCreateNamespace reads the body of a request for a new namespace.
+func ParseCreateNamespace(body []byte) (*CreateNamespace, error) {
+	var raw struct {
+		Namespace  []*string          `json:"namespace"`
+		Properties map[string]*string `json:"properties"`
+	}
+	if err := decode(body, &raw); err != nil {
+		return nil, err
+	}
+	if raw.Namespace == nil {
+		return nil, malformed("namespace", "is missing")
+	}
+	path, err := names("namespace", raw.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	props, err := values("properties", raw.Properties)
+	if err != nil {
+		return nil, err
+	}
+	return &CreateNamespace{Namespace: path, Properties: props}, nil
+}
+
+// UpdateProperties is a request to change a namespace's properties.
+type UpdateProperties struct {
+	Removals []string
+	Updates  map[string]string
+}
+
+// ParseUpdateProperties reads the body of a request to change properties.
+func ParseUpdateProperties(body []byte) (*UpdateProperties, error) {
+	var raw struct {
+		Removals []*string          `json:"removals"`
+		Updates  map[string]*string `json:"updates"`
+	}
+	if err := decode(body, &raw); err != nil {
+		return nil, err
+	}
+	removals, err := names("removals", raw.Removals)
+	if err != nil {
+		return nil, err
+	}
+	updates, err := values("updates", raw.Updates)
+	if err != nil {
+		return nil, err
+	}
+	return &UpdateProperties{Removals: removals, Updates: updates}, nil
+}
+
+// Namespace is a namespace and its properties.
+type Namespace struct {
+	Namespace  []string          `json:"namespace"`
+	Properties map[string]string `json:"properties"`
+}
+
+// Namespaces is a page of namespaces.
+type Namespaces struct {
+	Namespaces    [][]string `json:"namespaces"`
+	NextPageToken string     `json:"next-page-token,omitempty"`
+}
+
+// UpdatedProperties is what a change of properties did. All three lists are
+// written, if only empty: clients read them without asking.
+type UpdatedProperties struct {
+	Updated []string `json:"updated"`
+	Removed []string `json:"removed"`
+	Missing []string `json:"missing"`
+}

@@ -1,0 +1,124 @@
+package wire
+
+import "encoding/json"
+
+// CreateTable is a request for a new table. The parts that the format defines
+// stay as they came.
+type CreateTable struct {
+	Name          string
+	Location      string
+	Schema        json.RawMessage
+	PartitionSpec json.RawMessage // nil where there is none
+	WriteOrder    json.RawMessage // nil where there is none
+	StageCreate   bool
+	Properties    map[string]string
+}
+
+// ParseCreateTable reads the body of a request for a new table.
+func ParseCreateTable(body []byte) (*CreateTable, error) {
+	var raw struct {
+		Name          *string            `json:"name"`
+		Location      string             `json:"location"`
+		Schema        json.RawMessage    `json:"schema"`
+		PartitionSpec json.RawMessage    `json:"partition-spec"`
+		WriteOrder    json.RawMessage    `json:"write-order"`
+		StageCreate   bool               `json:"stage-create"`
+		Properties    map[string]*string `json:"properties"`
+	}
+	if err := decode(body, &raw); err != nil {
+		return nil, err
+	}
+	if raw.Name == nil {
+		return nil, malformed("name", "is missing")
+	}
+	schema := present(raw.Schema)
+	if schema == nil {
+		return nil, malformed("schema", "is missing")
+	}
+	props, err := values("properties", raw.Properties)
+	if err != nil {
+		return nil, err
+	}
+	return &CreateTable{
+		Name: *raw.Name, Location: raw.Location, Schema: schema,
+		PartitionSpec: present(raw.PartitionSpec), WriteOrder: present(raw.WriteOrder),
+		StageCreate: raw.StageCreate, Properties: props,
+	}, nil
+}
+
+// CommitTable is a request to change a table; its lists stay as they came.
+type CommitTable struct {
+	Requirements json.RawMessage
+	Updates      json.RawMessage
+}
+
+var emptyList = json.RawMessage("[]")
+
+// ParseCommitTable reads the body of a commit. The identifier in it must have
+// the right form and is not used: the path names the table, and released clients
+// have sent identifiers with their own name of the catalog in front. A missing
+// list is an empty one, as for Iceberg's own parser.
+func ParseCommitTable(body []byte) (*CommitTable, error) {
+	var raw struct {
+		Identifier *struct {
+			Namespace []*string `json:"namespace"`
+			Name      *string   `json:"name"`
+		} `json:"identifier"`
+		Requirements json.RawMessage `json:"requirements"`
+		Updates      json.RawMessage `json:"updates"`
+	}
+	if err := decode(body, &raw); err != nil {
+		return nil, err
+	}
+	out := &CommitTable{Requirements: present(raw.Requirements), Updates: present(raw.Updates)}
+	if out.Requirements == nil {
+		out.Requirements = emptyList
+	}
+	if out.Updates == nil {
+		out.Updates = emptyList
+	}
+	if out.Requirements[0] != '[' {
+		return nil, malformed("requirements", "must be an array")
+	}
+	if out.Updates[0] != '[' {
+		return nil, malformed("updates", "must be an array")
+	}
+	return out, nil
+}
+
+// Identifier names a table.
+type Identifier struct {
+	Namespace []string `json:"namespace"`
+	Name      string   `json:"name"`
+}
+
+// Tables is a page of identifiers.
+type Tables struct {
+	Identifiers   []Identifier `json:"identifiers"`
+	NextPageToken string       `json:"next-page-token,omitempty"`
+}
+
+// LoadTable is the answer to a create or a load, in pieces to be written one
+// after the other: a document may be large, so it is neither parsed nor copied.
+// Without a location the table is only staged.
+func LoadTable(metadataLocation string, metadata []byte) ([][]byte, error) {
+	return spliceTable(metadataLocation, metadata, `,"config":{}}`)
+}
+
+// CommittedTable is the answer to a commit, in pieces.
+func CommittedTable(metadataLocation string, metadata []byte) ([][]byte, error) {
+	return spliceTable(metadataLocation, metadata, `}`)
+}
+
+func spliceTable(metadataLocation string, metadata []byte, tail string) ([][]byte, error) {
+	head := []byte(`{"metadata":`)
+	if metadataLocation != "" {
+		quoted, err := json.Marshal(metadataLocation)
+		if err != nil {
+			return nil, err
+		}
+		head = append([]byte(`{"metadata-location":`), quoted...)
+		head = append(head, `,"metadata":`...)
+	}
+	return [][]byte{head, metadata, []byte(tail)}, nil
+}

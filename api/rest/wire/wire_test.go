@@ -1,0 +1,120 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/floeberg/floeberg/api/rest/wire"
+)
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0:                                 "",
+		-time.Minute:                      "",
+		time.Millisecond:                  "",
+		time.Second:                       "PT1S",
+		30 * time.Minute:                  "PT30M",
+		time.Hour:                         "PT1H",
+		90 * time.Minute:                  "PT1H30M",
+		25*time.Hour + 61*time.Second + 5: "PT25H1M1S",
+	} {
+		if got := wire.Duration(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+// The document goes out byte for byte, whatever is in it.
+func TestSplicedTable(t *testing.T) {
+	t.Parallel()
+	doc := []byte(`{"format-version":2,"initial":1.0,"unknown":{"a":[1, 2]}}`)
+	const location = `s3://b/it's "quoted" <&> \ ü.metadata.json`
+	for name, tc := range map[string]struct {
+		make     func(string, []byte) ([][]byte, error)
+		location string
+		fields   int
+	}{
+		"load":   {wire.LoadTable, location, 3},
+		"stage":  {wire.LoadTable, "", 2},
+		"commit": {wire.CommittedTable, location, 2},
+	} {
+		pieces, err := tc.make(tc.location, doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := bytes.Join(pieces, nil)
+		var got map[string]json.RawMessage
+		if err := json.Unmarshal(body, &got); err != nil || len(got) != tc.fields {
+			t.Fatalf("%s: %s: %v", name, body, err)
+		}
+		if !bytes.Equal(got["metadata"], doc) {
+			t.Errorf("%s: %s", name, got["metadata"])
+		}
+		if tc.location == "" {
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(got["metadata-location"], &text); err != nil || text != tc.location {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+}
+
+func TestParsedBodies(t *testing.T) {
+	t.Parallel()
+	create, err := wire.ParseCreateTable([]byte(`{"name":"t","location":null,"schema":{"a": 1},"partition-spec":null,"write-order":{"b":2},"stage-create":true,"properties":null,"new":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&wire.CreateTable{
+		Name: "t", Schema: json.RawMessage(`{"a": 1}`), WriteOrder: json.RawMessage(`{"b":2}`), StageCreate: true, Properties: map[string]string{},
+	}, create); diff != "" {
+		t.Error(diff)
+	}
+	commit, err := wire.ParseCommitTable([]byte(`{"updates":[ 1 ],"requirements":null}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&wire.CommitTable{Requirements: json.RawMessage(`[]`), Updates: json.RawMessage(`[ 1 ]`)}, commit); diff != "" {
+		t.Error(diff)
+	}
+	update, err := wire.ParseUpdateProperties([]byte("\r\n\t {\"removals\":[\"a\"],\"updates\":{\"b\":\"\"}} \n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&wire.UpdateProperties{Removals: []string{"a"}, Updates: map[string]string{"b": ""}}, update); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// FuzzBodies holds that every body is either read or refused with a text.
+func FuzzBodies(f *testing.F) {
+	for _, seed := range []string{
+		`{"namespace":["a"],"properties":{"k":"v"}}`, `{"removals":["a"],"updates":{}}`,
+		`{"name":"t","schema":{}}`, `{"requirements":[],"updates":[]}`, `{"a":1e999}`, "\xff", `{"\ud800":1}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		check := func(err error) {
+			var malformed *wire.Malformed
+			if err != nil && (!errors.As(err, &malformed) || malformed.Error() == "") {
+				t.Errorf("%q: %v", body, err)
+			}
+		}
+		_, err := wire.ParseCreateNamespace(body)
+		check(err)
+		_, err = wire.ParseUpdateProperties(body)
+		check(err)
+		_, err = wire.ParseCreateTable(body)
+		check(err)
+		_, err = wire.ParseCommitTable(body)
+		check(err)
+	})
+}
