@@ -1,0 +1,334 @@
+// Package app is a whole node: the only place where the rooms are connected.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/cluster"
+	"github.com/floeberg/floeberg/fsm"
+	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/catalog"
+	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/ops"
+)
+
+// Options are what a node is made of.
+type Options struct {
+	// Config is the node's settings. Required.
+	Config *config.Config
+	// Version is the program's.
+	Version string
+	// Log is where log lines go. Default: nowhere.
+	Log io.Writer
+	// Out is where the user reads what is for people only, such as a minted key.
+	// Default: nowhere.
+	Out io.Writer
+	// Reload reads the settings again; nil reads none.
+	Reload func() (*config.Config, error)
+}
+
+// App is one node. It is started once and stopped once.
+type App struct {
+	opts   Options
+	config *config.Config
+
+	level   *slog.LevelVar
+	logger  *slog.Logger
+	bare    *slog.Logger // for the cluster, which names the node itself
+	metrics *ops.Metrics
+
+	undo     cleanup
+	halted   chan error
+	draining atomic.Bool
+
+	folder      *folder
+	certificate *certificate
+	listener    net.Listener
+	handler     *gate
+	server      *http.Server
+	machine     *fsm.Machine
+	node        *cluster.Node
+	store       *lateStore
+	founding    *founding
+}
+
+// New makes a node that is not started.
+func New(opts Options) (*App, error) {
+	if opts.Config == nil {
+		return nil, errors.New("app: Config is missing")
+	}
+	if opts.Log == nil {
+		opts.Log = io.Discard
+	}
+	if opts.Out == nil {
+		opts.Out = io.Discard
+	}
+	a := &App{
+		opts:    opts,
+		config:  opts.Config,
+		level:   &slog.LevelVar{},
+		metrics: ops.NewMetrics(opts.Version),
+		// One place: only the first reason counts, and who halts must not wait.
+		halted: make(chan error, 1),
+	}
+	a.level.Set(opts.Config.LogLevel)
+	logger, err := ops.NewLogger(ops.LogOptions{
+		Writer: opts.Log, Format: string(opts.Config.LogFormat), Level: a.level, RequestID: cluster.RequestID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.bare = logger
+	a.logger = logger.With(slog.String("node", opts.Config.NodeID))
+	return a, nil
+}
+
+// Start starts the node and returns when it takes part; until there is a leader
+// it is not ready. What was started is stopped again where a step fails.
+func (a *App) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			stopCtx, cancel := context.WithTimeout(context.Background(), haltGrace)
+			defer cancel()
+			err = errors.Join(err, a.undo.run(stopCtx))
+		}
+	}()
+	steps := []func(context.Context) error{
+		// Before anything is read or written: two processes in one folder would
+		// destroy it.
+		a.openFolder,
+		// Early, so that a taken port is found before the state is touched, and
+		// probes see a live process while a large state is opened.
+		a.listen,
+		// The state, then the node that applies the log to it.
+		a.openState,
+		a.joinCluster,
+		// The store needs the state, which says where the warehouse is.
+		a.openStore,
+		// The protocol is last: what it serves is complete by then.
+		a.serveProtocol,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	a.logger.InfoContext(ctx, "the node has started",
+		slog.String("http", a.Addr()), slog.String("version", a.opts.Version), slog.String("data_dir", a.config.DataDir))
+	return nil
+}
+
+// Addr is the address that HTTP is listened on.
+func (a *App) Addr() string { return a.listener.Addr().String() }
+
+// URL is where clients on this machine reach the node.
+func (a *App) URL() string {
+	if a.certificate != nil {
+		return "https://" + a.Addr()
+	}
+	return "http://" + a.Addr()
+}
+
+// Halted gives the reason when the node can't go on: it should be stopped then.
+func (a *App) Halted() <-chan error { return a.halted }
+
+func (a *App) halt(err error) {
+	select {
+	case a.halted <- err:
+	default:
+	}
+}
+
+// Ready tells why this node should get no requests now, or nil.
+func (a *App) Ready() error {
+	if a.draining.Load() {
+		return errors.New("this node is draining")
+	}
+	if err := a.node.Ready(); err != nil {
+		return err
+	}
+	return a.founding.ready()
+}
+
+func (a *App) openFolder(context.Context) error {
+	f, err := openFolder(a.config.DataDir)
+	if err != nil {
+		return err
+	}
+	a.folder = f
+	a.undo.add("releasing the data folder", func(context.Context) error { return f.close() })
+	return nil
+}
+
+func (a *App) openState(ctx context.Context) error {
+	begun := time.Now()
+	machine, err := fsm.Open(fsm.Options{
+		Dir:    a.folder.in(stateFolder),
+		Logger: a.logger.With(slog.String("room", "fsm")),
+		Halt:   a.halt,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the state: %w", err)
+	}
+	a.machine = machine
+	a.undo.add("closing the state", func(context.Context) error { return machine.Close() })
+	index, _ := machine.Applied()
+	a.logger.DebugContext(ctx, "the state is open", slog.Uint64("applied_index", index), slog.Duration("took", time.Since(begun)))
+	return nil
+}
+
+func (a *App) joinCluster(ctx context.Context) error {
+	node, err := cluster.Start(ctx, a.clusterOptions(), a.machine)
+	if err != nil {
+		return fmt.Errorf("joining the cluster: %w", err)
+	}
+	a.node = node
+	a.undo.add("leaving the cluster", a.leaveCluster)
+	return nil
+}
+
+// leaveCluster ends the cluster's part. What goes wrong there is no failure of a
+// stop: leadership was handed over before, what is acknowledged is on disk, and
+// the others notice a node's absence by themselves, those too that are being
+// stopped at the same time and do not answer any more.
+func (a *App) leaveCluster(ctx context.Context) error {
+	if err := a.node.Shutdown(ctx); err != nil {
+		a.logger.WarnContext(ctx, "this node did not leave the cluster in good order", slog.Any("error", err))
+	}
+	return nil
+}
+
+func (a *App) clusterOptions() cluster.Options {
+	c := a.config
+	opts := cluster.Options{
+		ID:              c.NodeID,
+		Dir:             a.folder.in(raftFolder),
+		Version:         a.opts.Version,
+		Listen:          c.Cluster.Listen,
+		Advertise:       c.Cluster.Advertise,
+		HTTPAdvertise:   a.httpAdvertise(),
+		GossipListen:    c.Gossip.Listen,
+		GossipAdvertise: c.Gossip.Advertise,
+		GossipKey:       c.GossipKey,
+		Join:            c.Join,
+		BootstrapExpect: c.BootstrapExpect,
+		Logger:          a.bare.With(slog.String("room", "cluster")),
+		Events:          clusterEvents(a.metrics),
+		Halt:            a.halt,
+	}
+	if t := c.ClusterTLS; t.Given() {
+		opts.TLS = &cluster.TLSFiles{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile}
+	}
+	return opts
+}
+
+// httpAdvertise is what others tell their clients: the port may have been
+// chosen by the system.
+func (a *App) httpAdvertise() string {
+	if a.config.HTTP.Advertise != "" {
+		return a.config.HTTP.Advertise
+	}
+	return a.Addr()
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	a.store = newLateStore(storage.Config{
+		S3: storage.S3Config{
+			Endpoint:        a.config.S3.Endpoint,
+			Region:          a.config.S3.Region,
+			AccessKeyID:     a.config.S3.AccessKeyID,
+			SecretAccessKey: a.config.S3.SecretAccessKey,
+			PathStyle:       a.config.S3.PathStyle,
+		},
+		Observe: storeObserver(a.metrics),
+	})
+	a.undo.add("closing the object store", a.store.close)
+	f, err := newFounding(a)
+	if err != nil {
+		return err
+	}
+	a.founding = f
+	// A node that has state knows where the warehouse is, leader or not.
+	if err := f.lookLocally(); err != nil {
+		return err
+	}
+	f.start(context.WithoutCancel(ctx))
+	a.undo.add("setting up the cluster", func(context.Context) error { f.stop(); return nil })
+	return nil
+}
+
+func (a *App) serveProtocol(context.Context) error {
+	cat, err := catalog.New(catalog.Options{
+		Log:              &catalogLog{node: a.node},
+		Store:            a.store,
+		Logger:           a.logger.With(slog.String("room", "catalog")),
+		NewUUID:          uuid.NewString,
+		DefaultWarehouse: a.config.WarehouseName,
+		AnswerLifetime:   answerLifetime,
+		Observer:         catalogObserver(a.metrics, a.logger),
+	})
+	if err != nil {
+		return err
+	}
+	a.undo.add("closing the catalog", func(context.Context) error { cat.Close(); return nil })
+	authenticator, err := a.authenticator()
+	if err != nil {
+		return err
+	}
+	if err := a.metrics.Watch(a.sources()); err != nil {
+		return err
+	}
+	handler, err := rest.New(rest.Options{
+		Catalog:             cat,
+		Authenticator:       authenticator,
+		Authorizer:          timedAuthorizer{authz.Groups{}, a.metrics},
+		NodeID:              a.config.NodeID,
+		Logger:              a.logger.With(slog.String("room", "api")),
+		Events:              apiEvents(a.metrics),
+		Ready:               a.Ready,
+		Metrics:             a.metrics.Handler(),
+		RequestContext:      cluster.WithRequestID,
+		Consistency:         catalogConsistency(a.config.ReadConsistency),
+		MaxStaleness:        a.config.MaxStaleness,
+		IdempotencyLifetime: answerLifetime,
+	})
+	if err != nil {
+		return err
+	}
+	a.handler.open(handler)
+	// On top of the stack: requests under way need all that is below.
+	a.undo.add("ending HTTP", a.endHTTP)
+	return nil
+}
+
+// answerLifetime is how long an Idempotency-Key is remembered: longer than any
+// client goes on trying.
+const answerLifetime = 30 * time.Minute
+
+func (a *App) authenticator() (rest.Authenticator, error) {
+	if !a.config.Auth {
+		a.logger.Warn("authentication is off: everybody who reaches this node may do everything")
+		return authn.Off{}, nil
+	}
+	return authn.NewKeys(authn.Options{
+		Local: func(context.Context) (*state.View, error) { return a.machine.View() },
+		Current: func(ctx context.Context) (*state.View, error) {
+			return a.node.View(ctx, cluster.Linearizable, 0)
+		},
+		NowMs: a.node.NowMs,
+	})
+}

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// The contents of a data folder.
+const (
+	lockFile      = "lock"
+	raftFolder    = "raft"
+	stateFolder   = "state"
+	adminKeyFile  = "admin.key"
+	pendingSuffix = ".pending"
+)
+
+// ErrFolderInUse is returned when another process works in the data folder.
+var ErrFolderInUse = errors.New("the data folder is in use by another process")
+
+// folder is the data folder, held by this process alone.
+type folder struct {
+	path string
+	lock *os.File
+}
+
+// openFolder makes the data folder where it is missing, closes it to other
+// users, and takes it for this process until close.
+func openFolder(path string) (*folder, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("data-dir: making the folder: %w; make it, or choose another with --data-dir", err)
+	}
+	// It holds hashes of keys and all metadata, whatever the umask was.
+	if err := os.Chmod(path, 0o700); err != nil {
+		return nil, fmt.Errorf("data-dir: closing the folder to other users: %w", err)
+	}
+	name := filepath.Join(path, lockFile)
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data-dir: %w", err)
+	}
+	if err := lock(file); err != nil {
+		err = fmt.Errorf("data-dir: %w%s: %s; stop that process, or choose another with --data-dir", err, holder(file), path)
+		return nil, errors.Join(err, file.Close())
+	}
+	// Only for whoever reads the message above: the lock itself is the kernel's,
+	// and gone with the process.
+	if err := file.Truncate(0); err == nil {
+		_, err = fmt.Fprintf(file, "%d\n", os.Getpid())
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("data-dir: %w", err), file.Close())
+		}
+	}
+	return &folder{path: path, lock: file}, nil
+}
+
+// holder names the process that holds the lock, if it wrote its number down.
+func holder(file *os.File) string {
+	var pid int
+	if _, err := fmt.Fscan(file, &pid); err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
+}
+
+func (f *folder) in(name string) string { return filepath.Join(f.path, name) }
+
+func (f *folder) close() error { return f.lock.Close() }

@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/floeberg/floeberg/api/middleware"
+)
+
+// Limits of the HTTP server. Bodies and answers have limits of their own, in
+// the protocol's handler.
+const (
+	// headerTimeout is how long a request's head may take.
+	headerTimeout = 5 * time.Second
+	// idleTimeout is longer than that of common load balancers, so that they, and
+	// not we, close connections that nobody uses.
+	idleTimeout = 120 * time.Second
+	// maxHeaderBytes is for long tokens and long names in paths.
+	maxHeaderBytes = 64 << 10
+)
+
+// listen opens the HTTP listener and answers probes from there on.
+func (a *App) listen(ctx context.Context) error {
+	certificate, err := openCertificate(a.config.TLS)
+	if err != nil {
+		return err
+	}
+	a.certificate = certificate
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.HTTP.Listen)
+	if err != nil {
+		return fmt.Errorf("http-listen: %w", err)
+	}
+	a.listener = listener
+	a.handler = newGate(a.config.NodeID)
+	a.server = &http.Server{
+		Handler:           a.handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         a.metrics.ConnState,
+		ErrorLog:          slog.NewLogLogger(a.logger.With(slog.String("room", "http")).Handler(), slog.LevelInfo),
+	}
+	serve := func() error { return a.server.Serve(listener) }
+	if certificate != nil {
+		a.server.TLSConfig = certificate.config()
+		serve = func() error { return a.server.ServeTLS(listener, "", "") }
+	}
+	go func() {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			a.halt(fmt.Errorf("serving HTTP: %w", err))
+		}
+	}()
+	// What is left of it when nothing else is: by then it serves nobody.
+	a.undo.add("closing the HTTP listener", func(context.Context) error { return a.server.Close() })
+	return nil
+}
+
+// endHTTP lets requests under way finish, and breaks off those that do not in time.
+func (a *App) endHTTP(ctx context.Context) error {
+	err := a.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return errors.Join(fmt.Errorf("requests under way did not finish in time: %w", err), a.server.Close())
+	}
+	return err
+}
+
+// maxStartWait bounds how long a request waits for the node to start. Clients
+// that reach a restarted node see a pause and no error.
+const maxStartWait = 30 * time.Second
+
+// gate answers probes from the start and lets every other request wait until
+// the protocol is served: a client that got a connection would take an error for
+// the catalog's.
+type gate struct {
+	node    string
+	opened  chan struct{}
+	handler http.Handler // set before opened is closed
+}
+
+func newGate(node string) *gate { return &gate{node: node, opened: make(chan struct{})} }
+
+// open serves with h from now on. It is called once.
+func (g *gate) open(h http.Handler) {
+	g.handler = h
+	close(g.opened)
+}
+
+// ServeHTTP implements http.Handler.
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-g.opened:
+		g.handler.ServeHTTP(w, r)
+		return
+	default:
+	}
+	switch path := strings.TrimSuffix(r.URL.Path, "/"); path {
+	case "/health":
+		g.answer(w, r, http.StatusOK, `{"status":"ok"}`)
+		return
+	case "/ready", "/metrics":
+	default:
+		timer := time.NewTimer(maxStartWait)
+		defer timer.Stop()
+		select {
+		case <-g.opened:
+			g.handler.ServeHTTP(w, r)
+			return
+		case <-r.Context().Done():
+		case <-timer.C:
+		}
+	}
+	w.Header().Set("Retry-After", "2")
+	g.answer(w, r, http.StatusServiceUnavailable,
+		`{"error":{"message":"This node is starting","type":"ServiceUnavailableException","code":503}}`)
+}
+
+func (g *gate) answer(w http.ResponseWriter, r *http.Request, status int, body string) {
+	w.Header().Set("Floeberg-Node", g.node)
+	w.Header().Set(middleware.RequestIDHeader, uuid.NewString())
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "private, no-cache")
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	// Who hung up needs no answer.
+	_, _ = io.WriteString(w, body)
+}

@@ -1,0 +1,141 @@
+package app_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// scrape is all series of a node, by name with labels.
+func (n *node) scrape(t *testing.T) map[string]float64 {
+	t.Helper()
+	out := make(map[string]float64)
+	for line := range strings.Lines(n.must(t, http.StatusOK, "GET", "/metrics", "")) {
+		line = strings.TrimSpace(line)
+		i := strings.LastIndexByte(line, ' ')
+		if line == "" || line[0] == '#' || i < 0 {
+			continue
+		}
+		v, err := strconv.ParseFloat(line[i+1:], 64)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		out[line[:i]] = v
+	}
+	return out
+}
+
+// sum adds up the series whose name, with labels, begins like this.
+func sum(series map[string]float64, prefix string) float64 {
+	total := 0.0
+	for name, v := range series {
+		if strings.HasPrefix(name, prefix) {
+			total += v
+		}
+	}
+	return total
+}
+
+// Each path of the product moves its series: a metric that stands still while
+// things happen is worse than none.
+func TestEveryPathMovesItsSeries(t *testing.T) {
+	t.Parallel()
+	nodes := threeNodes(t, flags{"bootstrap-key": adminKey})
+	before := make([]map[string]float64, len(nodes))
+	var leader, follower int
+	for i, n := range nodes {
+		before[i] = n.scrape(t)
+		if before[i][`floeberg_raft_state{state="Leader"}`] == 1 {
+			leader = i
+		} else {
+			follower = i
+		}
+	}
+	f := nodes[follower]
+	f.must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	f.must(t, 409, "POST", namespaces, `{"namespace":["a"]}`)
+	f.must(t, 200, "POST", namespaces+"/a/tables", table)
+	f.must(t, 200, "POST", namespaces+"/a/tables/floes", property("k", "v"))
+	nodes[leader].must(t, 200, "POST", namespaces+"/a/tables/floes", property("k", "w"))
+	for range 3 {
+		f.must(t, 200, "GET", namespaces+"/a/tables/floes", "")
+	}
+	nodes[3-leader-follower].must(t, 200, "GET", namespaces+"/a/tables/floes", "")
+	provokeConflict(t, nodes[leader], f)
+	stranger := &node{App: f.App, client: f.client, key: "fb_nobody_knows_this_one"}
+	stranger.must(t, 401, "GET", namespaces, "")
+	if err := nodes[leader].Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+
+	onFollower, onLeader := f.scrape(t), nodes[leader].scrape(t)
+	third := nodes[3-leader-follower]
+	if sum(third.scrape(t), "floeberg_cache_misses_total") == 0 {
+		t.Error("floeberg_cache_misses_total did not move")
+	}
+	for _, series := range []string{
+		`floeberg_request_duration_seconds_count{method="POST",route="/v1/{prefix}/namespaces",status="200"}`,
+		`floeberg_request_duration_seconds_count{method="POST",route="/v1/{prefix}/namespaces",status="409"}`,
+		`floeberg_request_duration_seconds_count{method="GET",route="/v1/{prefix}/namespaces/{namespace}/tables/{table}",status="200"}`,
+		`floeberg_cache_hits_total`, `floeberg_cache_hit_ratio`,
+		`floeberg_auth_failures_total{`,
+		`floeberg_policy_evaluation_duration_seconds_count`,
+		`floeberg_forwarded_requests_total{result="ok"}`,
+		`floeberg_read_index_duration_seconds_count`,
+		`floeberg_object_store_duration_seconds_count{operation="put"}`,
+		`floeberg_raft_commit_index`, `floeberg_raft_applied_index`,
+		`floeberg_state_apply_duration_seconds_count`, `floeberg_state_revision`,
+		`floeberg_bbolt_writes_total`,
+	} {
+		if was, is := sum(before[follower], series), sum(onFollower, series); is <= was {
+			t.Errorf("%s on the follower went from %v to %v", series, was, is)
+		}
+	}
+	for _, series := range []string{
+		`floeberg_raft_apply_duration_seconds_count`, `floeberg_raft_entries_total`, `floeberg_raft_transactions_total`,
+		`floeberg_snapshot_duration_seconds_count`, `floeberg_snapshot_bytes`, `floeberg_pebble_flushes_total`,
+	} {
+		if was, is := sum(before[leader], series), sum(onLeader, series); is <= was {
+			t.Errorf("%s on the leader went from %v to %v", series, was, is)
+		}
+	}
+	for _, series := range []string{
+		`floeberg_raft_term`, `floeberg_leader_changes_total`, `floeberg_active_connections`, `floeberg_build_info{version="test"}`,
+		`go_goroutines`, `process_resident_memory_bytes`,
+	} {
+		if onFollower[series] == 0 {
+			t.Errorf("%s is missing", series)
+		}
+	}
+	for _, series := range []string{
+		`floeberg_raft_last_contact_seconds`,
+		`floeberg_namespaces`, `floeberg_tables`, `floeberg_views`, `floeberg_pebble_disk_bytes`, `floeberg_raft_state{state="Follower"}`,
+	} {
+		if _, there := onFollower[series]; !there {
+			t.Errorf("%s is missing", series)
+		}
+	}
+}
+
+// provokeConflict has two nodes commit to one table at the same time until one
+// of them was overtaken.
+func provokeConflict(t *testing.T, a, b *node) {
+	t.Helper()
+	for range 100 {
+		var both sync.WaitGroup
+		for _, n := range []*node{a, b} {
+			both.Go(func() {
+				if code, answer := n.try(t, "POST", namespaces+"/a/tables/floes", property("k", n.dir)); code != http.StatusOK {
+					t.Errorf("a commit without requirements: %d %s", code, answer)
+				}
+			})
+		}
+		both.Wait()
+		if a.scrape(t)["floeberg_commit_conflicts_total"]+b.scrape(t)["floeberg_commit_conflicts_total"] > 0 {
+			return
+		}
+	}
+	t.Error("floeberg_commit_conflicts_total did not move")
+}

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/floeberg/floeberg/api/middleware"
+	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/cluster"
+	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/catalog"
+	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/ops"
+)
+
+// What happens in the rooms, as metrics see it.
+
+func clusterEvents(m *ops.Metrics) cluster.Events {
+	return cluster.Events{
+		LeaderChanged: func(leaderID string, _ uint64) {
+			if leaderID != "" {
+				m.LeaderChanged()
+			}
+		},
+		Forwarded: func(result string, transactions int, _ time.Duration) { m.Forwarded(result, transactions) },
+		Proposed:  func(_, _ int, took time.Duration, _ error) { m.Proposed(took) },
+		Applied:   func(_ int, took time.Duration) { m.Applied(took) },
+		ReadIndex: func(took time.Duration, _ error) { m.ReadIndex(took) },
+		SnapshotTaken: func(bytes int64, took time.Duration, err error) {
+			if err == nil {
+				m.SnapshotTaken(took, bytes)
+			}
+		},
+	}
+}
+
+func storeObserver(m *ops.Metrics) func(string, time.Duration, error) {
+	return func(operation string, took time.Duration, err error) {
+		// That an object is not there is an answer.
+		m.ObjectStore(operation, took, err != nil && !errors.Is(err, storage.ErrNotFound))
+	}
+}
+
+func catalogObserver(m *ops.Metrics, logger *slog.Logger) catalog.Observer {
+	return catalog.Observer{
+		Conflict:    m.CommitConflict,
+		CacheLookup: m.CacheLookup,
+		OrphanKept: func(location string) {
+			m.OrphanKept()
+			logger.Warn("a metadata file that no table points to was left in the store", slog.String("location", location))
+		},
+	}
+}
+
+func apiEvents(m *ops.Metrics) middleware.Events {
+	return middleware.Events{
+		RequestDone: func(d middleware.Done) { m.Request(d.Method, d.Route, d.Status, d.Elapsed) },
+		AuthFailed:  m.AuthFailure,
+		Denied:      func(string) { m.AuthFailure("denied") },
+		Panicked:    m.Panicked,
+	}
+}
+
+// timedAuthorizer tells metrics how long decisions take.
+type timedAuthorizer struct {
+	rest.Authorizer
+	metrics *ops.Metrics
+}
+
+// Authorize implements rest.Authorizer.
+func (t timedAuthorizer) Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error {
+	begun := time.Now()
+	err := t.Authorizer.Authorize(ctx, p, a, r)
+	t.metrics.Authorized(time.Since(begun))
+	return err
+}
+
+// sources is what stands, as metrics ask for it.
+func (a *App) sources() ops.Sources {
+	return ops.Sources{
+		Raft:     a.raftFigures,
+		Entities: a.countEntities,
+		Figures:  []func() []ops.Figure{a.logFigures, a.stateFigures},
+	}
+}
+
+func (a *App) raftFigures() ops.RaftFigures {
+	// Its error is about the log alone; see logFigures.
+	f, _ := a.node.Figures()
+	return ops.RaftFigures{
+		State: f.State, Term: f.Term, CommitIndex: f.CommitIndex, AppliedIndex: f.AppliedIndex, LastContact: f.LastContact,
+	}
+}
+
+// logFigures is what the Raft log and the queues before it say of themselves.
+func (a *App) logFigures() []ops.Figure {
+	f, err := a.node.Figures()
+	out := []ops.Figure{
+		{Name: "raft_entries_total", Help: "Log entries that this node proposed as leader.", Counter: true, Value: float64(f.Entries)},
+		{Name: "raft_transactions_total", Help: "Changes in them.", Counter: true, Value: float64(f.Transactions)},
+		{Name: "raft_queue_length", Help: "Changes that wait for the log on this node.", Value: float64(f.WaitingLocal)},
+		{Name: "forward_queue_length", Help: "Changes that wait to be passed on to the leader.", Value: float64(f.WaitingForward)},
+		{Name: "raft_log_last_index", Help: "Last entry in this node's log.", Value: float64(f.LogLast)},
+		{Name: "bbolt_open_transactions", Help: "Read transactions of the log's database that are open.", Value: float64(f.LogStore.OpenTxN)},
+		{Name: "bbolt_free_pages", Help: "Free pages in the log's database.", Value: float64(f.LogStore.FreePageN)},
+		{Name: "bbolt_pending_pages", Help: "Pages of the log's database that are about to be free.", Value: float64(f.LogStore.PendingPageN)},
+		{Name: "bbolt_free_bytes", Help: "Bytes in its free pages.", Value: float64(f.LogStore.FreeAlloc)},
+		{Name: "bbolt_read_transactions_total", Help: "Read transactions of the log's database.", Counter: true, Value: float64(f.LogStore.TxN)},
+		{Name: "bbolt_writes_total", Help: "Writes to the log's database.", Counter: true, Value: float64(f.LogStore.TxStats.GetWrite())},
+		{Name: "bbolt_write_seconds_total", Help: "Time of its writes to disk.", Counter: true, Value: f.LogStore.TxStats.GetWriteTime().Seconds()},
+		{Name: "bbolt_page_allocations_bytes_total", Help: "Bytes of pages that it allocated.", Counter: true, Value: float64(f.LogStore.TxStats.GetPageAlloc())},
+	}
+	if err == nil {
+		out = append(out, ops.Figure{Name: "raft_log_first_index", Help: "First entry in this node's log.", Value: float64(f.LogFirst)})
+	}
+	return out
+}
+
+// stateFigures is what the state and the engine below it say of themselves.
+func (a *App) stateFigures() []ops.Figure {
+	f, err := a.machine.Metrics()
+	if err != nil {
+		// Closed, or closing: there is nothing to tell.
+		return nil
+	}
+	halted := 0.0
+	if f.Halted {
+		halted = 1
+	}
+	return []ops.Figure{
+		{Name: "state_halted", Help: "1 when this node's state does not go on any more.", Value: halted},
+		{Name: "state_revision", Help: "Revision of the last change that wrote something.", Value: float64(f.Revision)},
+		{Name: "state_events_total", Help: "Events since the cluster began.", Counter: true, Value: float64(f.Events)},
+		{Name: "state_open_views", Help: "Views that hold on to the state as it was.", Value: float64(f.OpenViews)},
+		{Name: "pebble_disk_bytes", Help: "What the state takes on disk.", Value: float64(f.DiskBytes)},
+		{Name: "pebble_memtable_bytes", Help: "What would be applied again after a crash.", Value: float64(f.MemTableBytes)},
+		{Name: "pebble_block_cache_bytes", Help: "How full the cache of file blocks is.", Value: float64(f.CacheBytes)},
+		{Name: "pebble_block_cache_hits_total", Help: "Blocks read from the cache.", Counter: true, Value: float64(f.CacheHits)},
+		{Name: "pebble_block_cache_misses_total", Help: "Blocks read from files.", Counter: true, Value: float64(f.CacheMisses)},
+		{Name: "pebble_filter_hits_total", Help: "Reads of missing keys that touched no block.", Counter: true, Value: float64(f.FilterHits)},
+		{Name: "pebble_filter_misses_total", Help: "Reads of missing keys that touched one.", Counter: true, Value: float64(f.FilterMisses)},
+		{Name: "pebble_flushes_total", Help: "Tables written from memory.", Counter: true, Value: float64(f.Flushes)},
+		{Name: "pebble_compactions_total", Help: "Compactions.", Counter: true, Value: float64(f.Compactions)},
+		{Name: "pebble_compaction_debt_bytes", Help: "What waits to be compacted.", Value: float64(f.CompactionDebtBytes)},
+		{Name: "pebble_tables", Help: "Sorted tables on disk.", Value: float64(f.Tables)},
+		{Name: "pebble_read_amplification", Help: "Places that a read may have to look in.", Value: float64(f.ReadAmplification)},
+	}
+}
+
+// countEntities walks the keys of this node's state.
+func (a *App) countEntities(ctx context.Context) (ops.EntityFigures, error) {
+	v, err := a.machine.View()
+	if err != nil {
+		return ops.EntityFigures{}, err
+	}
+	defer v.Close()
+	var out ops.EntityFigures
+	for _, kind := range []struct {
+		space state.Space
+		count *int
+	}{
+		{state.SpaceNamespace, &out.Namespaces}, {state.SpaceTable, &out.Tables}, {state.SpaceView, &out.Views},
+	} {
+		err := v.Scan(state.SpaceRange(kind.space), func([]byte, state.Value) bool {
+			*kind.count++
+			return ctx.Err() == nil
+		})
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}

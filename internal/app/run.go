@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	// drainGrace bounds a stop: requests under way have 30 s at most, but few take
+	// a tenth of it, and supervisors kill what takes longer than this.
+	drainGrace = 25 * time.Second
+	// haltGrace bounds the stop of a node that can't go on: others wait for its end.
+	haltGrace = 3 * time.Second
+)
+
+// ErrInterrupted is returned when a second signal cut a stop short.
+var ErrInterrupted = errors.New("interrupted while draining")
+
+// Run makes a node and runs it; see App.Run.
+func Run(ctx context.Context, opts Options, signals <-chan os.Signal) error {
+	a, err := New(opts)
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx, signals)
+}
+
+// Run starts the node and runs it until the context or a signal ends it, which
+// is no error, or until it can't go on. SIGHUP reads what can change in a running
+// node; a second SIGTERM or interrupt ends it at once.
+func (a *App) Run(ctx context.Context, signals <-chan os.Signal) error {
+	started := make(chan error, 1)
+	startCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { started <- a.Start(startCtx) }()
+	for {
+		select {
+		case err := <-started:
+			if err != nil {
+				return err
+			}
+			started = nil
+		case err := <-a.Halted():
+			return a.afterHalt(err)
+		case <-ctx.Done():
+			return a.drain(signals)
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				a.reload()
+				continue
+			}
+			if started != nil {
+				// It is not part of the cluster yet: there is nothing to hand over.
+				cancel()
+				return errors.Join(fmt.Errorf("%w while starting", ErrInterrupted), <-started)
+			}
+			a.logger.Info("draining", slog.String("signal", s.String()))
+			return a.drain(signals)
+		}
+	}
+}
+
+// Stop drains the node and stops it: it is not ready from here on, hands
+// leadership over, and lets requests under way finish, in the time that the
+// context leaves.
+func (a *App) Stop(ctx context.Context) error {
+	a.draining.Store(true)
+	if a.node != nil {
+		// First, while requests are still taken: those under way are carried out by
+		// the new leader, and the others hardly see a gap.
+		a.node.HandOver(ctx)
+	}
+	return a.undo.run(ctx)
+}
+
+func (a *App) drain(signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Stop(ctx) }()
+	for {
+		select {
+		case err := <-stopped:
+			if err == nil {
+				a.logger.Info("the node has stopped")
+			}
+			return err
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return ErrInterrupted
+			}
+		}
+	}
+}
+
+// afterHalt says why the node can't go on, in one line, and ends it.
+func (a *App) afterHalt(reason error) error {
+	a.logger.Error("this node can't go on and stops; the others do", slog.Any("reason", reason))
+	ctx, cancel := context.WithTimeout(context.Background(), haltGrace)
+	defer cancel()
+	stopped := make(chan error, 1)
+	// What halted may be what has to be stopped: it is not waited for.
+	go func() { stopped <- a.Stop(ctx) }()
+	select {
+	case err := <-stopped:
+		return errors.Join(reason, err)
+	case <-ctx.Done():
+		return reason
+	}
+}
+
+// reload takes over what can change in a running node: the log's level and the
+// TLS files. What can't be read leaves all as it is.
+func (a *App) reload() {
+	if a.opts.Reload == nil {
+		return
+	}
+	next, err := a.opts.Reload()
+	if err != nil {
+		a.logger.Error("the settings could not be read again: nothing has changed", slog.Any("error", err))
+		return
+	}
+	a.level.Set(next.LogLevel)
+	if a.certificate != nil && next.TLS.Given() {
+		if err := a.certificate.reload(next.TLS); err != nil {
+			a.logger.Error("the TLS files could not be read again: those in use stay", slog.Any("error", err))
+			return
+		}
+	}
+	a.logger.Info("log level and TLS files are read again; other settings need a restart", slog.String("log_level", next.LogLevel.String()))
+}
