@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,5 +230,50 @@ func TestTransportShowsWhatRaftLooksFor(t *testing.T) {
 	}
 	if _, ok := tr.(raft.WithClose); !ok {
 		t.Error("Close is hidden")
+	}
+}
+
+func TestReplicationWaitsForTheHeartbeat(t *testing.T) {
+	t.Parallel()
+	var leads, member atomic.Bool
+	newTransport := func() *transport {
+		return &transport{
+			acks:      newAcks(),
+			committed: func(uint64) (uint64, bool) { return 0, leads.Load() },
+			member:    func(raft.ServerID) bool { return member.Load() },
+		}
+	}
+	leads.Store(true)
+	member.Store(true)
+	tr := newTransport()
+	before := tr.acks.mark()
+	back := make(chan bool, 1)
+	go func() { back <- tr.awaitReturn("peer", 3) }()
+	for tr.acks.count.Load() == before {
+		time.Sleep(time.Millisecond)
+	}
+	tr.acks.accepted("peer", 3, before) // sent before the peer went
+	tr.acks.accepted("other", 3, tr.acks.mark())
+	select {
+	case <-back:
+		t.Fatal("it did not wait")
+	case <-time.After(3 * returnPoll):
+	}
+	tr.acks.accepted("peer", 3, tr.acks.mark())
+	if !<-back {
+		t.Error("the peer is back and was not found")
+	}
+	for name, change := range map[string]func(){
+		"yields":              func() { tr.yielding.Store(true) },
+		"leads no more":       func() { tr.yielding.Store(false); leads.Store(false) },
+		"the peer is no more": func() { leads.Store(true); tr.yielding.Store(false); member.Store(false) },
+	} {
+		change()
+		if tr.awaitReturn("peer", 3) {
+			t.Errorf("%s: it waited", name)
+		}
+		leads.Store(true)
+		member.Store(true)
+		tr.yielding.Store(false)
 	}
 }

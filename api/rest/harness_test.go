@@ -70,6 +70,7 @@ func (l *sharedLog) NowMs() uint64 { return uint64(time.Now().UnixMilli()) }
 type site struct {
 	t     testing.TB
 	log   *sharedLog
+	root  string
 	store storage.Store
 }
 
@@ -84,7 +85,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, log: &sharedLog{machine: machine}, store: store}
+	s := &site{t: t, log: &sharedLog{machine: machine}, root: root, store: store}
 	t.Cleanup(func() {
 		if err := errors.Join(store.Close(), machine.Close()); err != nil {
 			t.Error(err)

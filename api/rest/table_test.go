@@ -10,6 +10,7 @@ import (
 
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/rest/wire"
+	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
@@ -192,6 +193,15 @@ func TestETag(t *testing.T) {
 	distinct["reader who is now a writer"] = tagOf(one, "reader", table)
 	ask{method: "POST", path: table, body: setProperty("k", "v")}.want(t, two, 200)
 	distinct["next generation"] = tagOf(one, "reader", table)
+	ask{method: "DELETE", path: table}.want(t, one, 204)
+	ask{method: "POST", path: tables, body: createTableBody("t")}.want(t, one, 200)
+	distinct["another table of its name"] = tagOf(one, "reader", table)
+	// The settings of a warehouse decide what clients are told beside the metadata.
+	s.put(state.WarehouseKey("default"), encode(t, &state.Warehouse{Name: "default", Root: s.root + "/default", AllowedRoots: []string{s.root + "/more"}}))
+	distinct["other settings"] = tagOf(one, "reader", table)
+	ask{method: "POST", path: "/v1/other/namespaces", body: `{"namespace":["a"]}`}.want(t, one, 200)
+	ask{method: "POST", path: "/v1/other/namespaces/a/tables", body: createTableBody("t")}.want(t, one, 200)
+	distinct["another warehouse"] = tagOf(one, "reader", "/v1/other/namespaces/a/tables/t")
 	seen := map[string]string{}
 	for name, tag := range distinct {
 		if other, ok := seen[tag]; ok {

@@ -2,10 +2,14 @@ package catalog
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
@@ -197,6 +201,7 @@ func TestReplayNeedsTheRight(t *testing.T) {
 	wantKind(t, err, KindAlreadyExists)
 	other := ch
 	other.Fingerprint = []byte("another request")
+	mustLoad(t, behind, "ns", "t")
 	s.log.fallBehind()
 	if _, err := behind.CreateTable(t.Context(), ch, "", req); err != nil {
 		t.Errorf("replay: %v", err)
@@ -207,6 +212,46 @@ func TestReplayNeedsTheRight(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+}
+
+// A node that was down, in a cluster that is idle, knows only the time at which
+// it went: an answer that it stamped by that would have expired long ago.
+func TestAnswerOfANodeThatWasDown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	back := s.node(func(o *Options) { o.Log = &wokenLog{sharedLog: s.log} })
+	info, err := back.CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.node().CreateNamespace(t.Context(), keyed("k", "create"), "", Namespace{"a"}, nil)
+	if err != nil {
+		t.Fatalf("the repeat: %v", err)
+	}
+	if diff := cmp.Diff(info.Properties, again.Properties); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// wokenLog is the log on a node that was down for an hour: it learns the time
+// with its first question to the leader.
+type wokenLog struct {
+	*sharedLog
+	heard atomic.Bool
+}
+
+func (l *wokenLog) NowMs() uint64 {
+	if l.heard.Load() {
+		return l.sharedLog.NowMs()
+	}
+	return l.sharedLog.NowMs() - uint64(time.Hour.Milliseconds())
+}
+
+func (l *wokenLog) View(ctx context.Context, read Read) (*state.View, error) {
+	if read.Consistency == Linearizable {
+		l.heard.Store(true)
+	}
+	return l.sharedLog.View(ctx, read)
 }
 
 func TestAnswersExpire(t *testing.T) {
@@ -227,5 +272,23 @@ func TestAnswersExpire(t *testing.T) {
 	wantKind(t, err, KindAlreadyExists)
 	if _, err := c.CreateNamespace(t.Context(), keyed("l", "create"), "", Namespace{"b"}, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestLostRightLeavesNoFile(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	mustNamespace(t, c, "ns")
+	mustTable(t, c, "ns", "t")
+	ch := Change{Guards: []Guard{s.log.key("hash")}}
+	s.log.key("hash")
+	_, err := c.CommitTable(t.Context(), ch, "", setProperty(t, ident("ns", "t"), "k", "v"))
+	wantKind(t, err, KindRevoked)
+	_, err = c.CreateTable(t.Context(), ch, "", CreateTable{Identifier: ident("ns", "u"), Schema: json.RawMessage(testSchema)})
+	wantKind(t, err, KindRevoked)
+	c.janitorIdle(t)
+	if files := s.files(); len(files) != 1 {
+		t.Errorf("files of changes that were not made: %v", files)
 	}
 }

@@ -115,6 +115,10 @@ type Catalog struct {
 	// changes start from a state that has it, so that a client that works
 	// through one node does not conflict with itself.
 	proposed atomic.Uint64
+
+	// heard is set once this node has heard from a leader since it started: from
+	// then on it knows what time it is.
+	heard atomic.Bool
 }
 
 // New makes a catalog over a log and a store. It is closed with Close.
@@ -150,6 +154,9 @@ func (c *Catalog) view(ctx context.Context, read Read) (*state.View, error) {
 	v, err := c.log.View(ctx, read)
 	if err != nil {
 		return nil, refuseBecause(KindUnavailable, err, "The catalog can't prove its state current now; try again")
+	}
+	if read.Consistency == Linearizable {
+		c.heard.Store(true)
 	}
 	return v, nil
 }

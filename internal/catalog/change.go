@@ -141,6 +141,11 @@ func (c *Catalog) startFrom(ctx context.Context, read Read) (*state.View, error)
 	if err := c.log.WaitApplied(ctx, c.proposed.Load()); err != nil {
 		return nil, refuseBecause(KindUnavailable, err, "This node is behind the log; nothing was changed")
 	}
+	if !c.heard.Load() {
+		// A node that was down may take the moment at which it went for now, and
+		// would stamp documents and the end of remembered answers by that.
+		read.Consistency = Linearizable
+	}
 	return c.view(ctx, read)
 }
 
@@ -165,24 +170,21 @@ const (
 // step makes one attempt on one state, which it closes.
 func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven bool, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, next, error) {
 	defer v.Close()
-	if ch.Key != "" {
-		answer, found, err := c.remembered(v, ch)
+	// Before anything is written on the strength of a right.
+	err := checkGuards(v, ch)
+	if err == nil && ch.Key != "" {
+		answer, found, failed := c.remembered(v, ch)
 		switch {
 		case found && !proven:
-			// A right that is gone gets no answer out of the past.
+			// Who has lost the right since gets no answer out of the past.
 			return nil, prove, nil
-		case found:
-			if revoked := checkGuards(v, ch); revoked != nil {
-				return nil, finished, revoked
-			}
-		}
-		if err != nil || found {
-			return answer, finished, err
+		case found || failed != nil:
+			return answer, finished, failed
 		}
 	}
-	p, err := attempt(ctx, v)
-	if revoked := checkGuards(v, ch); revoked != nil && (err == nil || dependsOnState(err)) {
-		err = revoked
+	var p *plan
+	if err == nil {
+		p, err = attempt(ctx, v)
 	}
 	switch {
 	case err == nil && p.nothing && ch.Key == "":

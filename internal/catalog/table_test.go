@@ -393,6 +393,7 @@ func TestRefusalsComeFromTheProvenPresent(t *testing.T) {
 	mustTable(t, c, "ns", "t")
 	// A node that is behind: whoever asks it for no proof sees the empty catalog.
 	behind := s.node()
+	mustLoad(t, behind, "ns", "t")
 	s.log.mu.Lock()
 	s.log.past = func() (*state.View, error) { return state.NewView(old.Reader, old.Index, old.TimeMs, nil), nil }
 	s.log.mu.Unlock()
