@@ -1,0 +1,95 @@
+# What one runs here is what CI runs, by the same names.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Tools are built from source, pinned, outside of the checkout.
+export FLOEBERG_TOOLS ?= $(HOME)/.cache/floeberg-tools
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BIN     := bin/floeberg
+
+# Tests that start processes run apart from the others: one after the other,
+# on a machine that does nothing else.
+PROCESS_TESTS := ./test/cluster ./test/conformance
+# Where goroutines meet; the race detector slows what runs, so the rest is left out.
+RACE := ./api/... ./cluster/... ./fsm/... ./internal/app/... ./internal/catalog/... ./internal/storage/... ./ops/...
+
+.PHONY: help
+help: ## Say what there is
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: run
+run: build ## Three nodes on this machine, to play with; Ctrl-C ends them
+	$(BIN) dev
+
+.PHONY: build
+build: ## The program, static and stripped, in bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/floeberg
+
+.PHONY: check
+check: format vet lint ## The fast inner loop: format, vet, lint, unit tests
+	CGO_ENABLED=0 go test -short -timeout 5m ./...
+
+.PHONY: test
+test: format vet lint generated unit race processes ## Everything that guards the product
+
+.PHONY: format
+format:
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w):" $$unformatted; exit 1; fi
+
+.PHONY: vet
+vet:
+	CGO_ENABLED=0 go vet ./...
+
+.PHONY: lint
+lint:
+	@linter=$$(test/tools/golangci-lint.sh); CGO_ENABLED=0 "$$linter" run ./...
+
+.PHONY: tools
+tools: ## What the tests need, installed ahead of time
+	@test/tools/golangci-lint.sh
+	@test/tools/s3server.sh
+	@test/tools/python.sh test/conformance/pyiceberg/requirements.txt
+	@test/tools/compiler.sh
+
+# A tool that is missing is a failure here, not a skipped test.
+.PHONY: unit
+unit: tools
+	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 go test -timeout 10m $$(go list ./... | grep -vE '/test/(cluster|conformance)$$')
+
+.PHONY: race
+race: tools
+	CGO_ENABLED=1 FLOEBERG_TOOLS_REQUIRED=1 go test -race -short -timeout 15m $(RACE)
+
+.PHONY: processes
+processes: tools build
+	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 FLOEBERG_BIN=$(CURDIR)/$(BIN) \
+		go test -v -count=1 -p 1 -timeout 20m $(PROCESS_TESTS)
+
+.PHONY: bench
+bench: build ## Commits and loads per second against three processes on this machine
+	FLOEBERG_BIN=$(CURDIR)/$(BIN) go test -run '^$$' -bench . -benchtime 10s -timeout 20m ./test/cluster
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (30s) each
+	test/tools/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: generate
+generate: ## What is generated from the .proto files
+	test/tools/protoc.sh
+
+# Whoever changes a .proto file and forgets to generate learns it here.
+.PHONY: generated
+generated:
+	@if command -v protoc >/dev/null; then test/tools/protoc.sh --check; \
+	else echo "protoc is not installed: generated files are not compared"; fi
+
+.PHONY: clean
+clean: ## What was built in the checkout
+	rm -rf bin

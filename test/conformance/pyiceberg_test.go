@@ -1,0 +1,224 @@
+package conformance_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/floeberg/floeberg/test/cluster"
+	"github.com/floeberg/floeberg/test/s3server"
+)
+
+// TestPyIceberg runs the suite in pyiceberg/ on a local folder and on a real S3
+// server.
+func TestPyIceberg(t *testing.T) {
+	python := environment(t)
+	t.Run("file", func(t *testing.T) {
+		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), "test_catalog.py", "test_data.py")
+	})
+	t.Run("s3", func(t *testing.T) {
+		server := s3server.Start(t)
+		server.CreateBucket(t, "lake")
+		c := cluster.Start(t, cluster.Options{
+			Warehouse: "s3://lake/warehouse",
+			S3: &cluster.S3{
+				Endpoint: server.Endpoint, Region: server.Region,
+				AccessKey: server.AccessKey, SecretKey: server.SecretKey,
+			},
+		})
+		suite{python: python, env: []string{
+			"FLOEBERG_TEST_S3_ENDPOINT=" + server.Endpoint,
+			"FLOEBERG_TEST_S3_REGION=" + server.Region,
+			"FLOEBERG_TEST_S3_ACCESS_KEY=" + server.AccessKey,
+			"FLOEBERG_TEST_S3_SECRET_KEY=" + server.SecretKey,
+			// The server loses its place on a connection that it keeps after a body with a checksum behind it.
+			"AWS_REQUEST_CHECKSUM_CALCULATION=when_required",
+		}}.run(t, c, "test_catalog.py", "test_data.py")
+	})
+}
+
+// TestPyIcebergWhileLeadersDie appends with PyIceberg while one leader after
+// the other is killed: every append that returned is there, once.
+func TestPyIcebergWhileLeadersDie(t *testing.T) {
+	python := environment(t)
+	c := cluster.Start(t, cluster.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- killLeaders(ctx, t, c) }()
+	suite{python: python, env: []string{"FLOEBERG_TEST_SECONDS=15"}}.run(t, c, "test_failover.py")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// killLeaders kills the leader and starts it again, over and over.
+func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(3 * time.Second):
+		}
+		ready, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		leader, err := c.Leader(ready)
+		cancel()
+		if err != nil {
+			return err
+		}
+		victim := c.Nodes[leader]
+		if err := victim.Kill9(); err != nil {
+			return err
+		}
+		t.Logf("killed %s", victim.ID)
+		if err := victim.Start(); err != nil {
+			return err
+		}
+		ready, cancel = context.WithTimeout(context.Background(), 20*time.Second)
+		err = c.AwaitReady(ready)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// TestDevSnippet starts `floeberg dev` as `make run` does, takes the program
+// that it prints, and runs it as pasted. Then Ctrl-C ends everything.
+func TestDevSnippet(t *testing.T) {
+	python := environment(t)
+	program, err := cluster.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out lockedBuffer
+	dev := exec.Command(program, "dev")
+	dev.Stdout, dev.Stderr = &out, &out
+	if err := dev.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- dev.Wait() }()
+	t.Cleanup(func() {
+		// After a good end there is nothing left to kill.
+		_ = dev.Process.Kill()
+		if t.Failed() {
+			t.Log(out.String())
+		}
+	})
+	code := regexp.MustCompile(`(?ms)^import pyarrow.*?^print\(.*?$`)
+	pids := regexp.MustCompile(`kill -9 (\d+)`)
+	var snippet string
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = cluster.Await(ctx, "floeberg dev to print a snippet", func(context.Context) error {
+		if snippet = code.FindString(out.String()); snippet == "" {
+			return fmt.Errorf("printed so far: %s", out.String())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Pasted twice: a user does that.
+	for _, want := range []int{3, 6} {
+		printed, err := exec.CommandContext(ctx, python, "-c", snippet).CombinedOutput()
+		if err != nil {
+			t.Fatalf("the snippet: %v\n%s\n%s", err, snippet, printed)
+		}
+		if got := bytes.Count(printed, []byte("'id'")); got != want {
+			t.Errorf("the snippet printed %d rows, want %d:\n%s", got, want, printed)
+		}
+	}
+	if err := dev.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("after Ctrl-C: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("floeberg dev had not ended 30 s after Ctrl-C")
+	}
+	for _, m := range pids.FindAllStringSubmatch(out.String(), -1) {
+		if _, err := os.Stat(filepath.Join("/proc", m[1], "exe")); err == nil {
+			t.Errorf("node %s lives on after Ctrl-C", m[1])
+		}
+	}
+}
+
+// suite is a run of pytest.
+type suite struct {
+	python string
+	env    []string
+}
+
+func (s suite) run(t *testing.T, c *cluster.Cluster, files ...string) {
+	t.Helper()
+	rotation := c.Rotate(t)
+	cmd := exec.Command(s.python, append([]string{"-m", "pytest", "-p", "no:cacheprovider", "-ra", "--color=no", "--timeout=180", "--durations=5"}, files...)...)
+	cmd.Dir = "pyiceberg"
+	cmd.Env = append(os.Environ(), append(s.env,
+		"PYTHONDONTWRITEBYTECODE=1",
+		"FLOEBERG_TEST_URI="+rotation.URL,
+		"FLOEBERG_TEST_TOKEN="+cluster.Key,
+	)...)
+	// pytest's own lines are what one wants to see.
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Errorf("pytest %s: %v", strings.Join(files, " "), err)
+	}
+	served := rotation.Served()
+	t.Logf("requests by node: %v", served)
+	if len(served) != len(c.Nodes) {
+		t.Errorf("only some nodes were asked: %v", served)
+	}
+}
+
+// environment is the python that has PyIceberg.
+func environment(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	cmd := exec.Command("bash", "../tools/python.sh", "pyiceberg/requirements.txt")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		if os.Getenv("FLOEBERG_TOOLS_REQUIRED") == "" {
+			t.Skipf("no Python environment: %v", err)
+		}
+		t.Fatalf("making the Python environment: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// lockedBuffer takes a process's output while the test reads it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// String is what was written so far.
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
