@@ -161,6 +161,20 @@ func (c *Catalog) view(ctx context.Context, read Read) (*state.View, error) {
 	return v, nil
 }
 
+// look gives a read's state and a warehouse in it. The caller closes the state.
+func (c *Catalog) look(ctx context.Context, read Read, warehouse string) (*state.View, *WarehouseInfo, error) {
+	v, err := c.view(ctx, read)
+	if err != nil {
+		return nil, nil, err
+	}
+	wh, err := c.warehouse(v, warehouse)
+	if err != nil {
+		v.Close()
+		return nil, nil, err
+	}
+	return v, wh, nil
+}
+
 // broken is the refusal for a state that can't be read: a defect of this node's disk.
 func broken(err error) error {
 	return refuseBecause(KindUnavailable, err, "The catalog's state can't be read on this node")
@@ -177,12 +191,12 @@ type WarehouseInfo struct {
 
 // Warehouse returns a warehouse by name; "" is the default one.
 func (c *Catalog) Warehouse(ctx context.Context, read Read, name string) (*WarehouseInfo, error) {
-	v, err := c.view(ctx, read)
+	v, wh, err := c.look(ctx, read, name)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	return c.warehouse(v, name)
+	return wh, nil
 }
 
 func (c *Catalog) warehouse(v *state.View, name string) (*WarehouseInfo, error) {

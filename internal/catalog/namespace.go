@@ -169,15 +169,11 @@ func (c *Catalog) LoadNamespace(ctx context.Context, read Read, warehouse string
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
-	v, err := c.view(ctx, read)
+	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	wh, err := c.warehouse(v, warehouse)
-	if err != nil {
-		return nil, err
-	}
 	rec, rev, err := c.namespace(v, wh.Name, path)
 	if err != nil {
 		return nil, err

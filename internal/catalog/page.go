@@ -82,15 +82,11 @@ func scanPage(v *state.View, r state.KeyRange, page Page, fn func(key []byte) er
 // ListNamespaces returns the direct children of a namespace, or the top level
 // where parent is empty, in byte order.
 func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse string, parent Namespace, page Page) (*NamespaceList, error) {
-	v, err := c.view(ctx, read)
+	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	wh, err := c.warehouse(v, warehouse)
-	if err != nil {
-		return nil, err
-	}
 	if len(parent) > 0 {
 		if err := checkNamespace(parent); err != nil {
 			return nil, err
@@ -119,15 +115,11 @@ func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, p
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
-	v, err := c.view(ctx, read)
+	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	wh, err := c.warehouse(v, warehouse)
-	if err != nil {
-		return nil, err
-	}
 	if _, _, err := c.namespace(v, wh.Name, path); err != nil {
 		return nil, err
 	}

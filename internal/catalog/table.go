@@ -148,15 +148,11 @@ func (c *Catalog) TableExists(ctx context.Context, read Read, warehouse string, 
 	if err := checkIdentifier(id); err != nil {
 		return 0, err
 	}
-	v, err := c.view(ctx, read)
+	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
 		return 0, err
 	}
 	defer v.Close()
-	wh, err := c.warehouse(v, warehouse)
-	if err != nil {
-		return 0, err
-	}
 	if _, err := find(v, wh, id); err != nil {
 		return 0, err
 	}
@@ -168,15 +164,11 @@ func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier
 	if err := checkIdentifier(id); err != nil {
 		return nil, err
 	}
-	v, err := c.view(ctx, opts.Read)
+	v, wh, err := c.look(ctx, opts.Read, warehouse)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	wh, err := c.warehouse(v, warehouse)
-	if err != nil {
-		return nil, err
-	}
 	e, err := find(v, wh, id)
 	if err != nil {
 		return nil, err

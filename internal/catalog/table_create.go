@@ -160,15 +160,11 @@ func badMetadata(err error) error {
 // replayTable makes the answer to a repeated request: the generation that the
 // first answer showed, or what the table has become since.
 func (c *Catalog) replayTable(ctx context.Context, warehouse string, id Identifier, answer *state.TableAnswer) (*Table, error) {
-	v, err := c.view(ctx, Read{Consistency: Linearizable})
+	v, wh, err := c.look(ctx, Read{Consistency: Linearizable}, warehouse)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	wh, err := c.warehouse(v, warehouse)
-	if err != nil {
-		return nil, err
-	}
 	if answer.MetadataLocation == "" {
 		return &Table{Metadata: answer.StagedMetadata, ID: answer.Id, WarehouseRevision: wh.Revision, Index: v.Index}, nil
 	}

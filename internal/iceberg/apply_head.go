@@ -51,25 +51,38 @@ func (b *builder) addSchema(schema *Schema) error {
 	if err := body.checkVersion(b.formatVersion); err != nil {
 		return err
 	}
-	id := b.currentSchemaID
-	for _, s := range b.schemas {
+	id, known, err := schemaID(b.schemas, body, b.currentSchemaID)
+	if err != nil {
+		return err
+	}
+	b.lastSchemaID = &id
+	if known {
+		return nil
+	}
+	b.schemas = append(slices.Clip(b.schemas), schema.withID(id))
+	b.lastColumnID = max(b.lastColumnID, body.highest)
+	b.changed = true
+	return nil
+}
+
+// schemaID is the id of the schema that says the same, if there is one, and else
+// the one that a new schema gets: above all others, and not below lowest.
+func schemaID(schemas []*Schema, body *schemaBody, lowest int) (id int, known bool, err error) {
+	id = lowest
+	for _, s := range schemas {
 		other, err := s.parsed()
 		if err != nil {
-			return err
+			return 0, false, err
 		}
 		if other.same(body) {
-			b.lastSchemaID = &s.id
-			return nil
+			return s.id, true, nil
 		}
 		id = max(id, s.id+1)
 	}
 	if id > maxInt32 {
-		return invalidf("Cannot add schema: no schema ids are left")
+		return 0, false, invalidf("Cannot add schema: no schema ids are left")
 	}
-	b.schemas = append(slices.Clip(b.schemas), schema.withID(id))
-	b.lastColumnID = max(b.lastColumnID, body.highest)
-	b.lastSchemaID, b.changed = &id, true
-	return nil
+	return id, false, nil
 }
 
 // maxInt32 is the highest id that readers can hold.

@@ -132,23 +132,16 @@ func (b *viewBuilder) addSchema(schema *Schema) error {
 	if err != nil {
 		return err
 	}
-	id := 0
-	for _, s := range b.schemas {
-		other, err := s.parsed()
-		if err != nil {
-			return err
-		}
-		if other.same(body) {
-			b.lastSchemaID = &s.id
-			return nil
-		}
-		id = max(id, s.id+1)
+	id, known, err := schemaID(b.schemas, body, 0)
+	if err != nil {
+		return err
 	}
-	if id > maxInt32 {
-		return invalidf("Cannot add schema: no schema ids are left")
+	b.lastSchemaID = &id
+	if known {
+		return nil
 	}
 	b.schemas = append(b.schemas, schema.withID(id))
-	b.lastSchemaID, b.changed = &id, true
+	b.changed = true
 	return nil
 }
 
