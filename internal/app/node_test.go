@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,41 +9,22 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/floeberg/floeberg/internal/app"
 	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/test/output"
 )
 
 const adminKey = "fb_test_0123456789abcdef"
-
-// output collects what several goroutines write.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // node is a whole node in this process.
 type node struct {
 	*app.App
 	dir      string
 	key      string
-	log, out *output
+	log, out *output.Buffer
 	client   *http.Client
 }
 
@@ -69,7 +49,7 @@ func settings(t *testing.T, dir string, more flags) *config.Config {
 
 func newNode(t *testing.T, dir string, more flags) *node {
 	t.Helper()
-	n := &node{dir: dir, key: more["bootstrap-key"], log: &output{}, out: &output{}}
+	n := &node{dir: dir, key: more["bootstrap-key"], log: &output.Buffer{}, out: &output.Buffer{}}
 	n.client = &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 	a, err := app.New(app.Options{Config: settings(t, dir, more), Version: "test", Log: n.log, Out: n.out})
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/floeberg/floeberg/test/cluster"
+	"github.com/floeberg/floeberg/test/output"
 	"github.com/floeberg/floeberg/test/s3server"
 )
 
@@ -100,7 +100,7 @@ func TestDevSnippet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out lockedBuffer
+	var out output.Buffer
 	dev := exec.Command(program, "dev")
 	dev.Stdout, dev.Stderr = &out, &out
 	if err := dev.Start(); err != nil {
@@ -201,24 +201,4 @@ func environment(t *testing.T) string {
 		t.Fatalf("making the Python environment: %v", err)
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// lockedBuffer takes a process's output while the test reads it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// String is what was written so far.
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

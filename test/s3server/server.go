@@ -7,7 +7,6 @@
 package s3server
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,10 +16,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/floeberg/floeberg/test/output"
 )
 
 // Version of VersityGW that is used; test/tools/s3server.sh installs it.
@@ -48,11 +50,11 @@ type Server struct {
 	// AccessKey and SecretKey are the root user's.
 	AccessKey, SecretKey string
 
-	binary string
-	port   int
-	folder string
-	health string
-	output lockedBuffer
+	binary  string
+	port    int
+	folder  string
+	health  string
+	printed output.Buffer
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -111,7 +113,7 @@ func Start(t testing.TB) *Server {
 			break
 		}
 		if attempt == startAttempts {
-			t.Fatalf("start the S3 server: %v\n%s", err, s.output.String())
+			t.Fatalf("start the S3 server: %v\n%s", err, s.printed.String())
 		}
 	}
 	s.Endpoint = fmt.Sprintf("http://127.0.0.1:%d", s.port)
@@ -141,13 +143,50 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop()
 	if err := s.run(); err != nil {
-		t.Fatalf("restart the S3 server: %v\n%s", err, s.output.String())
+		t.Fatalf("restart the S3 server: %v\n%s", err, s.printed.String())
 	}
 }
 
+// freezeTimeout is how long a signal may take to stop the server.
+const freezeTimeout = 10 * time.Second
+
 // Freeze stops the server's process in its tracks: connections are accepted by
 // the kernel and never answered, as by a machine that hangs. Thaw ends that.
-func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	// The signal takes effect some time after it was sent.
+	deadline := time.Now().Add(freezeTimeout)
+	for !s.stopped(t) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the S3 server still runs %v after SIGSTOP", freezeTimeout)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// stopped tells whether every thread of the process stands still, as the kernel
+// tells in the field after the command's name.
+func (s *Server) stopped(t testing.TB) bool {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("the threads of the S3 server can't be seen: %v", err)
+	}
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			return false // the thread ended meanwhile
+		}
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if !strings.HasPrefix(after, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Thaw lets a frozen server go on.
 func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
@@ -182,7 +221,7 @@ func (s *Server) run() error {
 	// By environment, where other users of the machine do not see them.
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	cmd.Dir = s.folder
-	cmd.Stdout, cmd.Stderr = &s.output, &s.output
+	cmd.Stdout, cmd.Stderr = &s.printed, &s.printed
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -248,24 +287,4 @@ func freePort() (int, error) {
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	return port, listener.Close()
-}
-
-// lockedBuffer takes the output of a process while others read it.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-// String returns what was written so far.
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

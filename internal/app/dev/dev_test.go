@@ -1,7 +1,6 @@
 package dev_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,12 +13,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/floeberg/floeberg/internal/app/dev"
+	"github.com/floeberg/floeberg/test/output"
 )
 
 // The test's binary plays the node: it listens where it is told to and says
@@ -57,23 +56,7 @@ func playNode() {
 }
 
 // screen is what the user sees.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
+type screen struct{ output.Buffer }
 
 // await waits until the user sees what the pattern says, and returns its groups.
 func (s *screen) await(t *testing.T, pattern string) []string {
