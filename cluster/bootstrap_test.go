@@ -1,14 +1,18 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/cluster/clustertest"
@@ -80,6 +84,32 @@ func TestBootstrapWithRestarts(t *testing.T) {
 	mustPropose(t, c.Node(0), put("a", "1"))
 	if got := mustRead(t, c.Node(2), "a"); got != "1" {
 		t.Errorf("read %q, want 1", got)
+	}
+}
+
+// A node that was killed while it wrote the founding configuration has a term and
+// nothing else on disk.
+func TestFoundingThatWasCutShort(t *testing.T) {
+	t.Parallel()
+	for _, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			t.Parallel()
+			c := clustertest.Start(t, clustertest.Options{Nodes: nodes, Stopped: true})
+			dir := filepath.Join(c.Dir(0), "raft")
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			bolt, err := raftboltdb.NewBoltStore(filepath.Join(dir, "raft.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(bolt.SetUint64([]byte("CurrentTerm"), 1), bolt.Close()); err != nil {
+				t.Fatal(err)
+			}
+			c.StartAll()
+			c.WaitReady()
+			mustPropose(t, c.Node(0), put("a", "1"))
+		})
 	}
 }
 

@@ -93,7 +93,13 @@ func TestSingleNode(t *testing.T) {
 		o.GossipListen = ""
 	}})
 	mustPropose(t, c.Node(0), put("a", "1"))
-	id := c.Node(0).ClusterID()
+	var id string
+	c.Await("an identity", func() string {
+		if id = c.Node(0).ClusterID(); id == "" {
+			return "there is none"
+		}
+		return ""
+	})
 	c.StopNode(0)
 	c.StartNode(0)
 	c.WaitReady()
@@ -101,7 +107,7 @@ func TestSingleNode(t *testing.T) {
 		t.Errorf("after the restart: %q, want 1", got)
 	}
 	c.Await("the identity", func() string {
-		if got := c.Node(0).ClusterID(); got != id || id == "" {
+		if got := c.Node(0).ClusterID(); got != id {
 			return fmt.Sprintf("cluster id %q, was %q", got, id)
 		}
 		return ""

@@ -129,7 +129,7 @@ func (n *Node) openTerm() bool {
 		n.logger.Error("the term can't be opened", "term", term, "error", err)
 		return false
 	}
-	if err := n.raft.Apply(data, n.opts.ElectionTimeout).Error(); err != nil {
+	if err := n.settled(n.raft.Apply(data, n.opts.ElectionTimeout)); err != nil {
 		n.logger.Debug("the term was not opened", "term", term, "error", err)
 		return false
 	}
@@ -242,7 +242,7 @@ func (n *Node) apply(batch []*proposal) {
 	}
 	start := time.Now()
 	future := n.raft.Apply(data, n.opts.ElectionTimeout)
-	err = future.Error()
+	err = n.settled(future)
 	n.opts.Events.proposed(len(in), len(data), time.Since(start), err)
 	n.figures.entries.Add(1)
 	n.figures.transactions.Add(uint64(len(in)))
@@ -267,6 +267,25 @@ func (n *Node) apply(batch []*proposal) {
 			Fate: Verdict_FATE_DECIDED, Outcome: uint32(r.Outcome), Failed: int64(r.Failed),
 			Revision: r.Revision, Index: r.Index,
 		}
+	}
+}
+
+// settled waits for what raft says of an entry. Raft never answers for committed
+// entries that its state machine has not taken when it stops; so nobody waits
+// longer than raft runs.
+func (n *Node) settled(future raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-n.raftEnded:
+	}
+	select {
+	case err := <-done: // it came at the same moment
+		return err
+	default:
+		return raft.ErrRaftShutdown
 	}
 }
 

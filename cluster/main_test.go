@@ -11,5 +11,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"),
 		goleak.IgnoreTopFunction("github.com/hashicorp/memberlist.(*Memberlist).handleIndirectPing.func2"),
+		// Raft leaves some of what it finds when it stops without an answer.
+		goleak.IgnoreTopFunction("github.com/hashicorp/raft.(*deferError).Error"),
 	)
 }

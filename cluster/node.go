@@ -46,6 +46,7 @@ type Node struct {
 	// ctx ends when the node is being shut down.
 	ctx        context.Context
 	cancel     context.CancelFunc
+	raftEnded  chan struct{} // closed once raft does nothing any more
 	background sync.WaitGroup
 	draining   atomic.Bool
 	halted     sync.Once
@@ -63,6 +64,7 @@ func Start(ctx context.Context, opts Options, machine Machine) (*Node, error) {
 	n := &Node{opts: opts, machine: machine, logger: opts.Logger.With("node", opts.ID)}
 	n.opts.Logger = n.logger
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.raftEnded = make(chan struct{})
 	n.leadership.signal = newSignal()
 	n.clock = newClock(machine)
 	n.acks = newAcks()
@@ -251,6 +253,7 @@ func (n *Node) stop() error {
 		n.store.release()
 		// Raft answers what is under way, and the coalescer waits for those answers.
 		errs = append(errs, n.raft.Shutdown().Error(), n.transport.Close())
+		close(n.raftEnded)
 		n.transport.CloseStreams()
 	} else if n.transport != nil {
 		errs = append(errs, n.transport.Close())

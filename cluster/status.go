@@ -109,7 +109,9 @@ func (n *Node) notReady() string {
 	case state == raft.Shutdown:
 		return "raft has stopped"
 	case n.store.failure.Load() != nil:
-		return fmt.Sprintf("the raft log can't be written: %v", *n.store.failure.Load())
+		// Probes are answered to everybody, and the error has a path in it: it is in
+		// the log, and with Events.LogStoreFailed.
+		return "the raft log can't be written"
 	case !n.hasMembership():
 		return "not yet in a cluster"
 	case leader == "":

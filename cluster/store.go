@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,16 @@ const (
 	logFile         = "raft.db"
 	lockTimeout     = time.Second
 	retainSnapshots = 2
+	// snapshotFolder and halfSnapshot are where raft writes snapshots and what ends
+	// the names of those that are not whole yet.
+	snapshotFolder = "snapshots"
+	halfSnapshot   = ".tmp"
+	// foundingTerm is the term of the founding configuration.
+	foundingTerm = 1
 )
+
+// keyTerm is where raft keeps its term.
+var keyTerm = []byte("CurrentTerm")
 
 // store is what raft keeps on disk: log, term and vote in one bolt file,
 // snapshots beside it.
@@ -52,6 +62,10 @@ func openStore(opts *Options, logger *raftLogger) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: raft log %s: %w", path, err)
 	}
+	// Only now: the log's lock says that no other process writes them.
+	if err := removeHalfSnapshots(opts.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err), bolt.Close())
+	}
 	files, err := raft.NewFileSnapshotStoreWithLogger(opts.Dir, retainSnapshots, logger)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err), bolt.Close())
@@ -59,6 +73,22 @@ func openStore(opts *Options, logger *raftLogger) (*store, error) {
 	s := &store{bolt: bolt, events: &opts.Events, logger: logger, closed: make(chan struct{})}
 	s.snapshots = &timedSnapshots{SnapshotStore: files, events: s.events}
 	return s, nil
+}
+
+// removeHalfSnapshots removes what a crash left of snapshots that were being
+// written: raft does not count it, and never removes it.
+func removeHalfSnapshots(dir string) error {
+	dir = filepath.Join(dir, snapshotFolder)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), halfSnapshot) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
 }
 
 // check compares the state machine with what raft has, and tells whether raft
@@ -72,6 +102,11 @@ func (s *store) check(machine Machine) (noRestore bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("cluster: snapshots: %w", err)
 	}
+	if last == 0 && len(snaps) == 0 {
+		if err := s.forgetFounding(); err != nil {
+			return false, err
+		}
+	}
 	noRestore = true
 	if len(snaps) > 0 {
 		last = max(last, snaps[0].Index)
@@ -83,6 +118,24 @@ func (s *store) check(machine Machine) (noRestore bool, err error) {
 			"it then gets everything from the others again", ErrLogLost, applied, last, logFile)
 	}
 	return noRestore, nil
+}
+
+// forgetFounding undoes a founding that was cut short. Raft writes the term and
+// then the configuration; the term alone it takes for the state of a member, and
+// the node could never found a cluster again. Nobody votes or leads in that term,
+// so that nothing was promised in it.
+func (s *store) forgetFounding() error {
+	term, err := s.bolt.GetUint64(keyTerm)
+	if errors.Is(err, raftboltdb.ErrKeyNotFound) || err == nil && term != foundingTerm {
+		return nil
+	}
+	if err == nil {
+		err = s.bolt.SetUint64(keyTerm, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("cluster: raft log: %w", err)
+	}
+	return nil
 }
 
 func (s *store) close() error {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -92,5 +93,45 @@ func TestFailedWritesOfTheLogAreTold(t *testing.T) {
 	}
 	if err := l.StoreLog(&raft.Log{Index: 2, Term: 1}); err == nil || told == nil || s.failure.Load() == nil {
 		t.Errorf("a write into a closed file: %v, told %v", err, told)
+	}
+}
+
+// A node that is killed while it writes a snapshot leaves half of one, as large as
+// the state may be. Raft never removes it.
+func TestHalfWrittenSnapshotsAreRemoved(t *testing.T) {
+	t.Parallel()
+	opts := &Options{Dir: t.TempDir()}
+	logger := newRaftLogger(slog.New(slog.DiscardHandler))
+	s, err := openStore(opts, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(index uint64) raft.SnapshotSink {
+		sink, err := s.snapshots.Create(raft.SnapshotVersionMax, index, 1, raft.Configuration{}, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sink
+	}
+	if err := create(1).Close(); err != nil {
+		t.Fatal(err)
+	}
+	create(2) // and the process ends
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStore(opts, logger); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(filepath.Join(opts.Dir, "snapshots"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := s.snapshots.List()
+	if err != nil || len(whole) != 1 || len(left) != 1 || left[0].Name() != whole[0].ID {
+		t.Errorf("%v is left, whole are %v, %v", left, whole, err)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
 	}
 }
