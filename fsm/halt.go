@@ -26,6 +26,7 @@ func (m *Machine) setFailed(err error) bool {
 	if !m.failed.CompareAndSwap(nil, &failure) {
 		return false
 	}
+	close(m.halted)
 	m.opts.Logger.Error("the replicated state stops here", "error", err, "applied_index", m.pos.Load().index)
 	m.waiters.fail(failure)
 	return true

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -131,4 +135,36 @@ func TestHaltPanicsByDefault(t *testing.T) {
 	}()
 	m.Apply(&raft.Log{Index: 1, Term: 1, Type: raft.LogCommand, Data: []byte{9}})
 	t.Error("went on")
+}
+
+// A machine whose disk is full can be closed: the log has what it could not write.
+func TestCloseDoesNotWaitForADiskThatStaysFull(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	halted := make(chan error, 1)
+	m, err := fsm.Open(options(hook(vfs.NewMem(), func(op errorfs.Op) error {
+		if full.Load() && strings.HasSuffix(op.Path, ".sst") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}), func(err error) { halted <- err }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one(t, m, 1, 1, transaction(1, put("a", "1")))
+	full.Store(true)
+	closed := make(chan error, 1)
+	go func() { closed <- m.Close() }()
+	select {
+	case err := <-closed:
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("closed with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		full.Store(false)
+		t.Errorf("it waits for room, and closes with %v once there is some", <-closed)
+	}
+	if err := <-halted; !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("halted with %v", err)
+	}
 }

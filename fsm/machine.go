@@ -40,6 +40,7 @@ type Machine struct {
 
 	waiters waiters
 	failed  atomic.Pointer[error]
+	halted  chan struct{} // closed once failed is set
 	closing atomic.Bool
 }
 
@@ -62,7 +63,7 @@ func Open(opts Options) (_ *Machine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Machine{opts: opts, folder: f, cache: pebble.NewCache(opts.CacheBytes)}
+	m := &Machine{opts: opts, folder: f, cache: pebble.NewCache(opts.CacheBytes), halted: make(chan struct{})}
 	m.pos.Store(&moment{})
 	defer func() {
 		if err != nil {

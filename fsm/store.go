@@ -17,6 +17,9 @@ type store struct {
 	refs atomic.Int64
 	// closed is called after the database is, with its error.
 	closed func(error)
+	// halted is the machine's, and failure tells why.
+	halted  <-chan struct{}
+	failure func() error
 }
 
 func (m *Machine) openStore(name string) (*store, error) {
@@ -30,7 +33,7 @@ func (m *Machine) openStore(name string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fsm: open the state in %s: %w", dir, err)
 	}
-	s := &store{db: db, name: name}
+	s := &store{db: db, name: name, halted: m.halted, failure: m.failure}
 	s.refs.Store(1)
 	return s, nil
 }
@@ -48,10 +51,17 @@ func (s *store) release() {
 	}
 }
 
-// flush makes everything applied so far durable.
+// flush makes everything applied so far durable. It gives up when the machine
+// halts: the engine tries for ever what a full disk refuses.
 func (s *store) flush() error {
-	if err := s.db.Flush(); err != nil {
+	done, err := s.db.AsyncFlush()
+	if err != nil {
 		return fmt.Errorf("fsm: flush: %w", err)
 	}
-	return nil
+	select {
+	case <-done:
+		return nil
+	case <-s.halted:
+		return fmt.Errorf("fsm: flush: %w", s.failure())
+	}
 }
