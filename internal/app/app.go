@@ -60,6 +60,7 @@ type App struct {
 	listener    net.Listener
 	handler     *gate
 	server      *http.Server
+	giveUp      context.CancelFunc // ends the contexts of all requests
 	machine     *fsm.Machine
 	node        *cluster.Node
 	store       *lateStore

@@ -134,6 +134,33 @@ func TestRequestsUnderWayFinish(t *testing.T) {
 	}
 }
 
+// A request that waits for a leader longer than a stop may take gets an answer
+// before its connection is closed, and the stop is one in good order.
+func TestRequestsThatWaitTooLongAreAnswered(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), flags{
+		"auth": "off", "bootstrap-expect": "3", "join": freeAddress(t),
+	})
+	const body = `{"namespace":["early"]}`
+	conn := n.halfARequest(t, namespaces, body)
+	if _, err := conn.Write([]byte(body[len(body)/2:])); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Second)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the request was answered with %s", answer.Status)
+	}
+}
+
 func TestAuthOff(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // The contents of a data folder.
@@ -31,9 +32,8 @@ func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data-dir: making the folder: %w; make it, or choose another with --data-dir", err)
 	}
-	// It holds hashes of keys and all metadata, whatever the umask was.
-	if err := os.Chmod(path, 0o700); err != nil {
-		return nil, fmt.Errorf("data-dir: closing the folder to other users: %w", err)
+	if err := closeToOthers(path); err != nil {
+		return nil, fmt.Errorf("data-dir: %w", err)
 	}
 	name := filepath.Join(path, lockFile)
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
@@ -53,6 +53,29 @@ func openFolder(path string) (*folder, error) {
 		}
 	}
 	return &folder{path: path, lock: file}, nil
+}
+
+// closeToOthers takes other users' rights on the folder away: it holds hashes of
+// keys and all metadata, whatever the umask was. A folder with other things in it
+// is left alone: closing /tmp or a home folder by a slip would lock its users out.
+func closeToOthers(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() == 0o700 {
+		return err
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	ours := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == lockFile })
+	if len(entries) > 0 && !ours {
+		return fmt.Errorf("%s is open to other users and holds files that are not floeberg's; "+
+			"choose an empty folder, or close this one with chmod 700", path)
+	}
+	if err := os.Chmod(path, 0o700); err != nil {
+		return fmt.Errorf("closing the folder to other users: %w", err)
+	}
+	return nil
 }
 
 // holder names the process that holds the lock, if it wrote its number down.

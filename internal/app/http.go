@@ -41,8 +41,11 @@ func (a *App) listen(ctx context.Context) error {
 	}
 	a.listener = listener
 	a.handler = newGate(a.config.NodeID)
+	requests, giveUp := context.WithCancel(context.Background())
+	a.giveUp = giveUp
 	a.server = &http.Server{
 		Handler:           a.handler,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -60,12 +63,24 @@ func (a *App) listen(ctx context.Context) error {
 		}
 	}()
 	// What is left of it when nothing else is: by then it serves nobody.
-	a.undo.add("closing the HTTP listener", func(context.Context) error { return a.server.Close() })
+	a.undo.add("closing the HTTP listener", func(context.Context) error {
+		giveUp()
+		return a.server.Close()
+	})
 	return nil
 }
 
-// endHTTP lets requests under way finish, and breaks off those that do not in time.
+// answerGrace is how long before the end of a stop requests are given up.
+const answerGrace = 5 * time.Second
+
+// endHTTP lets requests under way finish. Those that would take too long are given
+// up in time to say what is known of them: a broken connection tells a client
+// nothing. Where even that does not end them they are broken off.
 func (a *App) endHTTP(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		timer := time.AfterFunc(time.Until(deadline)-answerGrace, a.giveUp)
+		defer timer.Stop()
+	}
 	err := a.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return errors.Join(fmt.Errorf("requests under way did not finish in time: %w", err), a.server.Close())

@@ -12,7 +12,8 @@ import (
 
 const (
 	// drainGrace bounds a stop: requests under way have 30 s at most, but few take
-	// a tenth of it, and supervisors kill what takes longer than this.
+	// a tenth of it, and supervisors kill what takes longer than this. Those that do
+	// are given up before; see endHTTP.
 	drainGrace = 25 * time.Second
 	// haltGrace bounds the stop of a node that can't go on: others wait for its end.
 	haltGrace = 3 * time.Second
@@ -30,21 +31,20 @@ func Run(ctx context.Context, opts Options, signals <-chan os.Signal) error {
 	return a.Run(ctx, signals)
 }
 
+var (
+	errStartHangs = errors.New("the start did not end in time")
+	errStopHangs  = errors.New("the node did not stop in time")
+)
+
 // Run starts the node and runs it until the context or a signal ends it, which
 // is no error, or until it can't go on. SIGHUP reads what can change in a running
 // node; a second SIGTERM or interrupt ends it at once.
 func (a *App) Run(ctx context.Context, signals <-chan os.Signal) error {
-	started := make(chan error, 1)
-	startCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { started <- a.Start(startCtx) }()
+	if done, err := a.begin(ctx, signals); done {
+		return err
+	}
 	for {
 		select {
-		case err := <-started:
-			if err != nil {
-				return err
-			}
-			started = nil
 		case err := <-a.Halted():
 			return a.afterHalt(err)
 		case <-ctx.Done():
@@ -54,13 +54,55 @@ func (a *App) Run(ctx context.Context, signals <-chan os.Signal) error {
 				a.reload()
 				continue
 			}
-			if started != nil {
-				// It is not part of the cluster yet: there is nothing to hand over.
-				cancel()
-				return errors.Join(fmt.Errorf("%w while starting", ErrInterrupted), <-started)
-			}
 			a.logger.Info("draining", slog.String("signal", s.String()))
 			return a.drain(signals)
+		}
+	}
+}
+
+// begin starts the node; done is set where that was all. Whatever is to end the
+// node meanwhile waits for the start, which is short: what is still being built
+// can't be taken down. A second signal does not wait.
+func (a *App) begin(ctx context.Context, signals <-chan os.Signal) (done bool, err error) {
+	startCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	started := make(chan error, 1)
+	go func() { started <- a.Start(startCtx) }()
+	var (
+		halted      = a.Halted()
+		late        <-chan time.Time
+		reason      error
+		interrupted os.Signal
+		reload      bool
+	)
+	for {
+		select {
+		case err := <-started:
+			switch {
+			case err != nil && interrupted != nil:
+				err = errors.Join(fmt.Errorf("%w while starting", ErrInterrupted), err)
+			case err == nil && reason != nil:
+				return true, a.afterHalt(reason)
+			case err == nil && (interrupted != nil || ctx.Err() != nil):
+				return true, a.drain(signals)
+			case err == nil && reload:
+				a.reload()
+			}
+			return err != nil, errors.Join(reason, err)
+		case reason = <-halted:
+			halted, late = nil, time.After(haltGrace)
+		case <-late:
+			return true, errors.Join(reason, errStartHangs)
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				reload = true
+			case interrupted != nil:
+				return true, fmt.Errorf("%w while starting", ErrInterrupted)
+			default:
+				interrupted = s
+				cancel()
+			}
 		}
 	}
 }
@@ -83,13 +125,22 @@ func (a *App) drain(signals <-chan os.Signal) error {
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.Stop(ctx) }()
+	var reason error
+	late := time.After(drainGrace + haltGrace)
 	for {
 		select {
 		case err := <-stopped:
+			err = errors.Join(reason, err)
 			if err == nil {
 				a.logger.Info("the node has stopped")
 			}
 			return err
+		case reason = <-a.Halted():
+			// What halted may be what has to be stopped.
+			a.logger.Error("this node can't go on, and stops as it is", slog.Any("reason", reason))
+			late = time.After(haltGrace)
+		case <-late:
+			return errors.Join(reason, errStopHangs)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				return ErrInterrupted

@@ -126,3 +126,36 @@ func TestSIGHUPChangesTheLevel(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What ends a node while it starts must wait for the start: what is still being
+// built can't be taken down, and would be left behind.
+func TestEndsWhileStarting(t *testing.T) {
+	t.Parallel()
+	reason := errors.New("the disk is gone")
+	for name, test := range map[string]struct {
+		end  func(a *app.App, cancel func(), signals chan<- os.Signal)
+		want error
+	}{
+		"halt":    {func(a *app.App, _ func(), _ chan<- os.Signal) { a.Halt(reason) }, reason},
+		"context": {func(_ *app.App, cancel func(), _ chan<- os.Signal) { cancel() }, nil},
+		"signal":  {func(_ *app.App, _ func(), signals chan<- os.Signal) { signals <- syscall.SIGTERM }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			more := flags{"bootstrap-key": adminKey}
+			n := newNode(t, dir, more)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			signals := make(chan os.Signal, 1)
+			test.end(n.App, cancel, signals)
+			err := n.Run(ctx, signals)
+			// Whether the start took note of its context is a matter of the moment.
+			if test.want != nil && !errors.Is(err, test.want) ||
+				err != nil && test.want == nil && !errors.Is(err, context.Canceled) && !errors.Is(err, app.ErrInterrupted) {
+				t.Errorf("it ended with %v", err)
+			}
+			startReady(t, dir, more)
+		})
+	}
+}
