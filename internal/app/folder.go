@@ -67,7 +67,9 @@ func closeToOthers(path string) error {
 	if err != nil {
 		return err
 	}
-	ours := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == lockFile })
+	ours := slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains([]string{lockFile, raftFolder, stateFolder, adminKeyFile, adminKeyFile + pendingSuffix}, e.Name())
+	})
 	if len(entries) > 0 && !ours {
 		return fmt.Errorf("%s is open to other users and holds files that are not floeberg's; "+
 			"choose an empty folder, or close this one with chmod 700", path)
