@@ -1,7 +1,6 @@
 package middleware_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/floeberg/floeberg/api/middleware"
+	"github.com/floeberg/floeberg/test/output"
 )
 
 func engine(use ...gin.HandlerFunc) *gin.Engine {
@@ -57,7 +57,7 @@ func TestRequestIDsThatAreTaken(t *testing.T) {
 // What was begun and can't be finished must not look finished.
 func TestPanicInTheMiddleOfAnAnswer(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
+	var log output.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	e := engine(
 		middleware.AnswerErrors(func(c *gin.Context, _ error) { c.String(500, "failed") }),
@@ -89,6 +89,7 @@ func TestPanicInTheMiddleOfAnAnswer(t *testing.T) {
 			t.Errorf("%s: %d %q", path, resp.StatusCode, body)
 		}
 	}
+	server.Close() // once the last request has ended, all is in the log
 	if n := strings.Count(log.String(), "out of order"); n != 2 {
 		t.Errorf("%d panics in the log: %s", n, log.String())
 	}
