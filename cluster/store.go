@@ -70,9 +70,23 @@ func openStore(opts *Options, logger *raftLogger) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err), bolt.Close())
 	}
+	// What is synced within a file is lost with the file, where a power loss takes
+	// its name: the log's, the snapshots' and this folder's.
+	if err := errors.Join(syncFolder(opts.Dir), syncFolder(filepath.Dir(opts.Dir))); err != nil {
+		return nil, errors.Join(fmt.Errorf("cluster: data folder: %w", err), bolt.Close())
+	}
 	s := &store{bolt: bolt, events: &opts.Events, logger: logger, closed: make(chan struct{})}
 	s.snapshots = &timedSnapshots{SnapshotStore: files, events: s.events}
 	return s, nil
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // removeHalfSnapshots removes what a crash left of snapshots that were being

@@ -29,7 +29,7 @@ type folder struct {
 // openFolder makes the data folder where it is missing, closes it to other
 // users, and takes it for this process until close.
 func openFolder(path string) (*folder, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeFolder(path); err != nil {
 		return nil, fmt.Errorf("data-dir: making the folder: %w; make it, or choose another with --data-dir", err)
 	}
 	if err := closeToOthers(path); err != nil {
@@ -53,6 +53,18 @@ func openFolder(path string) (*folder, error) {
 		}
 	}
 	return &folder{path: path, lock: file}, nil
+}
+
+// makeFolder makes the folder where it is missing, so that a power loss does not
+// take its name away with everything in it.
+func makeFolder(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 // closeToOthers takes other users' rights on the folder away: it holds hashes of
