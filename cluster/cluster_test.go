@@ -24,20 +24,16 @@ func key(name string) []byte { return state.WarehouseKey(name) }
 func put(name, value string, pre ...*command.Precondition) *command.Transaction {
 	return &command.Transaction{
 		Preconditions: pre,
-		Writes: []*command.Write{{Kind: &command.Write_Put{Put: &command.Put{
-			Key: key(name), Value: []byte(value),
-		}}}},
+		Writes:        []*command.Write{command.PutValue(key(name), []byte(value))},
 	}
 }
 
 func absent(name string) *command.Precondition {
-	return &command.Precondition{Kind: &command.Precondition_Absent{Absent: key(name)}}
+	return command.KeyAbsent(key(name))
 }
 
 func atRevision(name string, revision uint64) *command.Precondition {
-	return &command.Precondition{Kind: &command.Precondition_AtRevision{AtRevision: &command.KeyAtRevision{
-		Key: key(name), Revision: revision,
-	}}}
+	return command.KeyUnchanged(key(name), revision)
 }
 
 func mustPropose(t testing.TB, n *cluster.Node, tx *command.Transaction) command.Result {

@@ -159,8 +159,8 @@ func (n *Node) mintIdentity(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, n.opts.ProposeTimeout)
 	defer cancel()
 	_, err = n.Propose(ctx, &command.Transaction{
-		Preconditions: []*command.Precondition{{Kind: &command.Precondition_Absent{Absent: state.ClusterKey()}}},
-		Writes:        []*command.Write{{Kind: &command.Write_Put{Put: &command.Put{Key: state.ClusterKey(), Value: value}}}},
+		Preconditions: []*command.Precondition{command.KeyAbsent(state.ClusterKey())},
+		Writes:        []*command.Write{command.PutValue(state.ClusterKey(), value)},
 	})
 	if err != nil {
 		// The next leader sees that it is missing.

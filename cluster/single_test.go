@@ -90,7 +90,7 @@ func TestShutdownWithEntriesOnTheirWay(t *testing.T) {
 		propose := func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
-			_, err := n.Propose(ctx, &command.Transaction{Writes: []*command.Write{{Kind: &command.Write_Delete{Delete: state.WarehouseKey("a")}}}})
+			_, err := n.Propose(ctx, &command.Transaction{Writes: []*command.Write{command.DeleteKey(state.WarehouseKey("a"))}})
 			results <- err
 		}
 		go propose()

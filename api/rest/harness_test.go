@@ -114,7 +114,7 @@ func keyOf(name string) string { return "fb_test_key_of_" + name }
 
 func (s *site) put(key, value []byte) {
 	s.t.Helper()
-	s.change(&command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: value}}})
+	s.change(command.PutValue(key, value))
 }
 
 func (s *site) change(write *command.Write) {
@@ -132,7 +132,7 @@ func (s *site) giveKey(name string, groups ...string) {
 
 func (s *site) revokeKey(name string) {
 	s.t.Helper()
-	s.change(&command.Write{Kind: &command.Write_Delete{Delete: state.APIKeyKey(authn.HashKey(keyOf(name)))}})
+	s.change(command.DeleteKey(state.APIKeyKey(authn.HashKey(keyOf(name)))))
 }
 
 // node is one more node of the site.

@@ -188,10 +188,6 @@ func (f *founding) propose(ctx context.Context, tx *command.Transaction) (won bo
 	return false, fmt.Errorf("%w: the log took too long", context.DeadlineExceeded)
 }
 
-func put(key, value []byte) *command.Write {
-	return &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: value}}}
-}
-
 // foundWarehouse makes the default warehouse where there is none.
 func (f *founding) foundWarehouse(ctx context.Context) error {
 	name := f.config.WarehouseName
@@ -216,8 +212,8 @@ func (f *founding) foundWarehouse(ctx context.Context) error {
 		}
 		key := state.WarehouseKey(name)
 		won, err := f.propose(ctx, &command.Transaction{
-			Preconditions: []*command.Precondition{{Kind: &command.Precondition_Absent{Absent: key}}},
-			Writes:        []*command.Write{put(key, value)},
+			Preconditions: []*command.Precondition{command.KeyAbsent(key)},
+			Writes:        []*command.Write{command.PutValue(key, value)},
 		})
 		if err != nil {
 			return err
@@ -287,10 +283,8 @@ func (f *founding) proposeKey(ctx context.Context, key string) (won bool, err er
 	}
 	all := state.SpaceRange(state.SpaceAPIKey)
 	return f.propose(ctx, &command.Transaction{
-		Preconditions: []*command.Precondition{
-			{Kind: &command.Precondition_RangeEmpty{RangeEmpty: &command.Range{Start: all.Start, End: all.End}}},
-		},
-		Writes: []*command.Write{put(state.APIKeyKey(authn.HashKey(key)), value)},
+		Preconditions: []*command.Precondition{command.RangeEmpty(all.Start, all.End)},
+		Writes:        []*command.Write{command.PutValue(state.APIKeyKey(authn.HashKey(key)), value)},
 	})
 }
 

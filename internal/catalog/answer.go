@@ -38,8 +38,7 @@ func (c *Catalog) remember(ch Change, outcome *state.Answer) (*command.Precondit
 		return nil, nil, err
 	}
 	expires := c.log.NowMs() + uint64(c.opts.AnswerLifetime.Milliseconds())
-	write := &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: data, ExpiresMs: expires}}}
-	return absent(key), write, nil
+	return command.KeyAbsent(key), command.PutExpiring(key, data, expires), nil
 }
 
 // rememberRefusal keeps a refusal that the state decided, so that a repeat gets
@@ -57,6 +56,13 @@ func (c *Catalog) rememberRefusal(ctx context.Context, ch Change, refusal error)
 		return n, err
 	}
 	return finished, refusal
+}
+
+// tableAnswer is the answer that shows a generation of a table.
+func tableAnswer(rec *state.Table) *state.Answer {
+	return &state.Answer{Outcome: &state.Answer_Table{Table: &state.TableAnswer{
+		Id: rec.Id, MetadataLocation: rec.MetadataLocation, Location: rec.Location,
+	}}}
 }
 
 // doneAnswer is the answer of a change that has none.

@@ -142,7 +142,7 @@ func TestChangedRightStopsTheChange(t *testing.T) {
 	s := newSite(t)
 	c := s.node()
 	key := state.APIKeyKey([]byte("hash"))
-	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{put(key, nil)}}); err != nil {
+	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{command.PutValue(key, nil)}}); err != nil {
 		t.Fatal(err)
 	}
 	v, err := s.log.machine.View()
@@ -164,7 +164,7 @@ func TestChangedRightStopsTheChange(t *testing.T) {
 		s.log.mu.Lock()
 		s.log.before = nil
 		s.log.mu.Unlock()
-		_, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{remove(key)}})
+		_, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{command.DeleteKey(key)}})
 		return err
 	}
 	s.log.mu.Unlock()

@@ -45,49 +45,17 @@ func (p *plan) putRecord(key []byte, record proto.Message) error {
 	if err != nil {
 		return err
 	}
-	p.write(put(key, data))
+	p.write(command.PutValue(key, data))
 	return nil
 }
 
-func absent(key []byte) *command.Precondition {
-	return &command.Precondition{Kind: &command.Precondition_Absent{Absent: key}}
-}
-
-func present(key []byte) *command.Precondition {
-	return &command.Precondition{Kind: &command.Precondition_Present{Present: key}}
-}
-
-func atRevision(key []byte, revision uint64) *command.Precondition {
-	return &command.Precondition{Kind: &command.Precondition_AtRevision{
-		AtRevision: &command.KeyAtRevision{Key: key, Revision: revision},
-	}}
-}
-
-func rangeEmpty(r state.KeyRange) *command.Precondition {
-	return &command.Precondition{Kind: &command.Precondition_RangeEmpty{
-		RangeEmpty: &command.Range{Start: r.Start, End: r.End},
-	}}
-}
-
-func put(key, value []byte) *command.Write {
-	return &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: value}}}
-}
-
-func remove(key []byte) *command.Write {
-	return &command.Write{Kind: &command.Write_Delete{Delete: key}}
-}
-
-func removeRange(r state.KeyRange) *command.Write {
-	return &command.Write{Kind: &command.Write_DeleteRange{
-		DeleteRange: &command.Range{Start: r.Start, End: r.End},
-	}}
-}
-
 // change carries out a mutation. Those of one name wait for each other on this
-// node: name is the key of the entity, or another one for what need not wait. The
-// attempt looks at a state and either plans a transaction or refuses. It starts from this node's own state, unproven: the
-// preconditions are the proof of a go-ahead. A refusal counts only where the
-// state was proven current, so that no client is turned away by the past.
+// node: name is the key of the entity, or another one for what need not wait.
+//
+// The attempt looks at a state and either plans a transaction or refuses. It
+// starts from this node's own state, unproven: the preconditions are the proof of
+// a go-ahead. A refusal counts only where the state was proven current, so that
+// no client is turned away by the past.
 //
 // It returns nil once a plan was applied (its applied function was called), the
 // remembered answer where the same request was carried out before, or a refusal.
@@ -289,7 +257,7 @@ func (c *Catalog) noteProposed(index uint64) {
 func (c *Catalog) transaction(ch Change, p *plan) (*command.Transaction, error) {
 	tx := &command.Transaction{Preconditions: p.preconditions, Writes: p.writes}
 	for _, g := range ch.Guards {
-		tx.Preconditions = append(tx.Preconditions, atRevision(g.Key, g.Revision))
+		tx.Preconditions = append(tx.Preconditions, command.KeyUnchanged(g.Key, g.Revision))
 	}
 	if ch.Key != "" {
 		cond, write, err := c.remember(ch, p.outcome)

@@ -139,7 +139,7 @@ func (l *sharedLog) fallBehind() {
 func (l *sharedLog) key(hash string) Guard {
 	l.t.Helper()
 	key := state.APIKeyKey([]byte(hash))
-	res, err := l.Propose(l.t.Context(), &command.Transaction{Writes: []*command.Write{put(key, nil)}})
+	res, err := l.Propose(l.t.Context(), &command.Transaction{Writes: []*command.Write{command.PutValue(key, nil)}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{put(state.WarehouseKey("default"), data)}}); err != nil {
+	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{command.PutValue(state.WarehouseKey("default"), data)}}); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -74,7 +74,7 @@ func claim(v *state.View, p *plan, wh *WarehouseInfo, canonical string, id []byt
 	if err != nil {
 		return err
 	}
-	p.write(put(state.LocationKey(canonical), owner))
+	p.write(command.PutValue(state.LocationKey(canonical), owner))
 	return nil
 }
 
@@ -98,12 +98,12 @@ func claimBelow(v *state.View, p *plan, canonical string, id []byte) error {
 		return taken
 	}
 	if own == nil {
-		p.require(rangeEmpty(free))
+		p.require(command.RangeEmpty(free.Start, free.End))
 		return nil
 	}
 	p.require(
-		rangeEmpty(state.KeyRange{Start: free.Start, End: own}),
-		rangeEmpty(state.KeyRange{Start: append(bytes.Clone(own), 0), End: free.End}),
+		command.RangeEmpty(free.Start, own),
+		command.RangeEmpty(append(bytes.Clone(own), 0), free.End),
 	)
 	return nil
 }
@@ -115,13 +115,13 @@ func claimAround(v *state.View, p *plan, canonical, around string, id []byte) er
 	case err != nil:
 		return broken(err)
 	case !ok:
-		p.require(absent(key))
+		p.require(command.KeyAbsent(key))
 		return nil
 	}
 	if err := otherOwner(value, canonical, id); err != nil {
 		return err
 	}
-	p.require(atRevision(key, value.Revision))
+	p.require(command.KeyUnchanged(key, value.Revision))
 	return nil
 }
 
@@ -137,4 +137,4 @@ func otherOwner(value state.Value, canonical string, id []byte) error {
 }
 
 // giveUp removes an entry's place from the location index.
-func giveUp(canonical string) *command.Write { return remove(state.LocationKey(canonical)) }
+func giveUp(canonical string) *command.Write { return command.DeleteKey(state.LocationKey(canonical)) }

@@ -111,7 +111,7 @@ func storeFailed(err error, what string) error {
 
 // superseded is which old metadata files a table's properties ask to delete once
 // they are off its metadata log: only files below the table's own location.
-func (c *Catalog) superseded(t *iceberg.Table, own string, dropped []string) []string {
+func superseded(t *iceberg.Table, own string, dropped []string) []string {
 	if on, _ := t.Property(propDeleteOld); !isTrue(on) {
 		return nil
 	}
@@ -128,6 +128,3 @@ func isTrue(text string) bool {
 	on, err := strconv.ParseBool(text)
 	return err == nil && on
 }
-
-// splitUUID cuts the text form of a UUID at its dashes.
-func splitUUID(text string) []string { return strings.Split(text, "-") }

@@ -133,7 +133,7 @@ func (c *Catalog) CreateNamespace(ctx context.Context, ch Change, warehouse stri
 			if _, _, err := c.namespace(v, wh.Name, parent); err != nil {
 				return nil, err
 			}
-			p.require(present(state.NamespaceKey(wh.Name, parent)))
+			p.require(command.KeyPresent(state.NamespaceKey(wh.Name, parent)))
 		}
 		key := state.NamespaceKey(wh.Name, path)
 		if _, ok, err := v.Get(key); err != nil {
@@ -141,7 +141,7 @@ func (c *Catalog) CreateNamespace(ctx context.Context, ch Change, warehouse stri
 		} else if ok {
 			return nil, refuse(KindAlreadyExists, "Namespace already exists: %s", path)
 		}
-		p.require(absent(key))
+		p.require(command.KeyAbsent(key))
 		rec := &state.Namespace{Path: path, Properties: maps.Clone(properties), CreatedMs: c.log.NowMs()}
 		delete(rec.Properties, locationProperty)
 		if rec.Location, err = c.namespaceLocation(v, wh, path, properties[locationProperty]); err != nil {
@@ -206,11 +206,11 @@ func (c *Catalog) DropNamespace(ctx context.Context, ch Change, warehouse string
 			if !empty {
 				return nil, refuse(KindNotEmpty, "Namespace %s is not empty", path)
 			}
-			p.require(rangeEmpty(inside))
+			p.require(command.RangeEmpty(inside.Start, inside.End))
 		}
 		key := state.NamespaceKey(wh.Name, path)
-		p.require(atRevision(key, rev))
-		p.write(remove(key))
+		p.require(command.KeyUnchanged(key, rev))
+		p.write(command.DeleteKey(key))
 		p.event = &state.Event{Kind: "namespace.drop", Warehouse: wh.Name, Namespace: path}
 		p.outcome = doneAnswer()
 		return p, nil
@@ -263,7 +263,7 @@ func (c *Catalog) UpdateNamespaceProperties(ctx context.Context, ch Change, ware
 		}
 		p := &plan{}
 		key := state.NamespaceKey(wh.Name, path)
-		p.require(atRevision(key, rev))
+		p.require(command.KeyUnchanged(key, rev))
 		if err := p.putRecord(key, rec); err != nil {
 			return nil, err
 		}

@@ -113,7 +113,7 @@ func TestNameOfAView(t *testing.T) {
 	s := newSite(t)
 	c := s.node()
 	mustNamespace(t, c, "ns")
-	view := &command.Transaction{Writes: []*command.Write{put(state.ViewKey("default", Namespace{"ns"}, "v"), nil)}}
+	view := &command.Transaction{Writes: []*command.Write{command.PutValue(state.ViewKey("default", Namespace{"ns"}, "v"), nil)}}
 	// Once it is there, and once it comes at the same moment.
 	s.log.ahead(func(*command.Transaction) {
 		if _, err := s.log.Propose(t.Context(), view); err != nil {

@@ -2,15 +2,13 @@ package catalog
 
 import (
 	"context"
-	"encoding/hex"
+
+	"github.com/google/uuid"
 
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/iceberg"
 )
-
-// idBytes is the size of a catalog entry's identity.
-const idBytes = 16
 
 // entry is a table as it was found in one state.
 type entry struct {
@@ -61,22 +59,17 @@ func (c *Catalog) free(v *state.View, p *plan, wh *WarehouseInfo, id Identifier)
 	} else if ok {
 		return nil, refuse(KindAlreadyExists, "View with same name already exists: %s", id)
 	}
-	p.require(present(state.NamespaceKey(wh.Name, id.Namespace)), absent(table), absent(view))
+	p.require(command.KeyPresent(state.NamespaceKey(wh.Name, id.Namespace)), command.KeyAbsent(table), command.KeyAbsent(view))
 	return ns, nil
 }
 
-// newID makes the identity of a catalog entry.
+// newID makes the identity of a catalog entry, 16 bytes.
 func (c *Catalog) newID() ([]byte, error) {
-	text := c.opts.NewUUID()
-	id := make([]byte, 0, idBytes)
-	for _, part := range splitUUID(text) {
-		raw, err := hex.DecodeString(part)
-		if err != nil {
-			return nil, refuseBecause(KindUnavailable, err, "No identity could be made")
-		}
-		id = append(id, raw...)
+	id, err := uuid.Parse(c.opts.NewUUID())
+	if err != nil {
+		return nil, refuseBecause(KindUnavailable, err, "No identity could be made")
 	}
-	return id, nil
+	return id[:], nil
 }
 
 // loadMetadata reads a table's metadata from its parts.
@@ -134,12 +127,12 @@ func readParts(v *state.View, id []byte) (head []byte, parts []iceberg.Part, err
 
 // writeParts adds to a plan what a change of a table's metadata stores.
 func writeParts(p *plan, id []byte, t *iceberg.Table, ch iceberg.Changes) {
-	p.write(put(state.HeadKey(id), t.Head()))
+	p.write(command.PutValue(state.HeadKey(id), t.Head()))
 	for _, key := range ch.Delete {
-		p.write(remove(state.PartKey(id, uint8(key.List), key.Ordinal)))
+		p.write(command.DeleteKey(state.PartKey(id, uint8(key.List), key.Ordinal)))
 	}
 	for _, part := range ch.Put {
-		p.write(put(state.PartKey(id, uint8(part.List), part.Ordinal), part.JSON))
+		p.write(command.PutValue(state.PartKey(id, uint8(part.List), part.Ordinal), part.JSON))
 	}
 }
 
@@ -241,12 +234,13 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 		if err != nil {
 			return nil, err
 		}
+		parts := state.PartsOf(e.record.Id)
 		p := &plan{outcome: doneAnswer()}
-		p.require(atRevision(e.key, e.revision))
+		p.require(command.KeyUnchanged(e.key, e.revision))
 		p.write(
-			remove(e.key),
-			remove(state.HeadKey(e.record.Id)),
-			removeRange(state.PartsOf(e.record.Id)),
+			command.DeleteKey(e.key),
+			command.DeleteKey(state.HeadKey(e.record.Id)),
+			command.DeleteKeys(parts.Start, parts.End),
 			giveUp(e.record.Location),
 		)
 		p.event = tableEvent("table.drop", wh, id, e.record)
@@ -268,9 +262,7 @@ func (c *Catalog) storeTable(p *plan, wh *WarehouseInfo, id Identifier, rec *sta
 	if err := p.putRecord(state.TableKey(wh.Name, id.Namespace, id.Name), rec); err != nil {
 		return err
 	}
-	p.outcome = &state.Answer{Outcome: &state.Answer_Table{Table: &state.TableAnswer{
-		Id: rec.Id, MetadataLocation: rec.MetadataLocation, Location: rec.Location,
-	}}}
+	p.outcome = tableAnswer(rec)
 	p.applied = func(res command.Result) {
 		c.cache.putTable(rec.Id, res.Revision, t, len(doc))
 		c.cache.putDocument(rec.Id, res.Revision, false, doc)

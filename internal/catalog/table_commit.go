@@ -58,7 +58,7 @@ func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseIn
 		return c.planNothing(v, wh, e, into)
 	}
 	p := &plan{}
-	p.require(atRevision(e.key, e.revision))
+	p.require(command.KeyUnchanged(e.key, e.revision))
 	rec := &state.Table{
 		Id: e.record.Id, Location: e.record.Location, Uuid: t.UUID(), CreatedMs: e.record.CreatedMs,
 	}
@@ -78,7 +78,7 @@ func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseIn
 	if err := c.storeTable(p, wh, req.Identifier, rec, t, file.document, into); err != nil {
 		return nil, err
 	}
-	if dropped := c.superseded(t, rec.Location, changes.DroppedMetadata); len(dropped) > 0 {
+	if dropped := superseded(t, rec.Location, changes.DroppedMetadata); len(dropped) > 0 {
 		show := p.applied
 		p.applied = func(res command.Result) {
 			show(res)
@@ -99,16 +99,14 @@ func (c *Catalog) planNothing(v *state.View, wh *WarehouseInfo, e *entry, into *
 	found.Metadata = doc
 	p := &plan{
 		nothing: true,
-		outcome: &state.Answer{Outcome: &state.Answer_Table{Table: &state.TableAnswer{
-			Id: e.record.Id, MetadataLocation: e.record.MetadataLocation, Location: e.record.Location,
-		}}},
+		outcome: tableAnswer(e.record),
 		applied: func(res command.Result) {
 			found.Index = max(found.Index, res.Index)
 			*into = found
 		},
 	}
 	// Another change in between would make the answer one of the past.
-	p.require(atRevision(e.key, e.revision))
+	p.require(command.KeyUnchanged(e.key, e.revision))
 	return p, nil
 }
 

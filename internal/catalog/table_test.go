@@ -314,7 +314,7 @@ func TestLocationsInNestedRoots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{put(state.WarehouseKey("default"), data)}}); err != nil {
+	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{command.PutValue(state.WarehouseKey("default"), data)}}); err != nil {
 		t.Fatal(err)
 	}
 	mustNamespace(t, c, "ns")
