@@ -6,20 +6,36 @@ type Action string
 
 // The actions.
 const (
-	ActionGetConfig       Action = "GetConfig"
-	ActionListNamespaces  Action = "ListNamespaces"
-	ActionLoadNamespace   Action = "LoadNamespace"
-	ActionListTables      Action = "ListTables"
-	ActionLoadTable       Action = "LoadTable"
-	ActionCreateNamespace Action = "CreateNamespace"
-	ActionUpdateNamespace Action = "UpdateNamespace"
-	ActionDropNamespace   Action = "DropNamespace"
-	ActionCreateTable     Action = "CreateTable"
-	ActionCommitTable     Action = "CommitTable"
-	ActionDropTable       Action = "DropTable"
-	ActionManageKeys      Action = "ManageKeys"
-	ActionManageCluster   Action = "ManageCluster"
-	ActionManageWarehouse Action = "ManageWarehouse"
+	ActionGetConfig         Action = "GetConfig"
+	ActionListNamespaces    Action = "ListNamespaces"
+	ActionLoadNamespace     Action = "LoadNamespace"
+	ActionListTables        Action = "ListTables"
+	ActionLoadTable         Action = "LoadTable"
+	ActionCreateNamespace   Action = "CreateNamespace"
+	ActionUpdateNamespace   Action = "UpdateNamespace"
+	ActionDropNamespace     Action = "DropNamespace"
+	ActionCreateTable       Action = "CreateTable"
+	ActionCommitTable       Action = "CommitTable"
+	ActionDropTable         Action = "DropTable"
+	ActionRegisterTable     Action = "RegisterTable"
+	ActionUnregisterTable   Action = "UnregisterTable"
+	ActionRenameTable       Action = "RenameTable"
+	ActionReportMetrics     Action = "ReportMetrics"
+	ActionVerifyTable       Action = "VerifyTable"
+	ActionRebuildTable      Action = "RebuildTable"
+	ActionListViews         Action = "ListViews"
+	ActionLoadView          Action = "LoadView"
+	ActionCreateView        Action = "CreateView"
+	ActionReplaceView       Action = "ReplaceView"
+	ActionDropView          Action = "DropView"
+	ActionRegisterView      Action = "RegisterView"
+	ActionRenameView        Action = "RenameView"
+	ActionCommitTransaction Action = "CommitTransaction"
+	ActionListTasks         Action = "ListTasks"
+	ActionCancelTask        Action = "CancelTask"
+	ActionManageKeys        Action = "ManageKeys"
+	ActionManageCluster     Action = "ManageCluster"
+	ActionManageWarehouse   Action = "ManageWarehouse"
 )
 
 // Class groups actions by what they touch, so that a rule can speak of all
@@ -41,12 +57,16 @@ const (
 // Class is the action's class; ClassNone where it is not known.
 func (a Action) Class() Class {
 	switch a {
-	case ActionGetConfig, ActionListNamespaces, ActionLoadNamespace, ActionListTables, ActionLoadTable:
+	case ActionGetConfig, ActionListNamespaces, ActionLoadNamespace, ActionListTables, ActionLoadTable,
+		ActionReportMetrics, ActionVerifyTable, ActionListViews, ActionLoadView:
 		return ClassRead
 	case ActionCreateNamespace, ActionUpdateNamespace, ActionDropNamespace,
-		ActionCreateTable, ActionCommitTable, ActionDropTable:
+		ActionCreateTable, ActionCommitTable, ActionDropTable, ActionRegisterTable, ActionUnregisterTable,
+		ActionRenameTable, ActionCreateView, ActionReplaceView, ActionDropView, ActionRegisterView,
+		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
-	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse:
+	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable,
+		ActionListTasks, ActionCancelTask:
 		return ClassManage
 	}
 	return ClassNone

@@ -11,6 +11,7 @@ const (
 	KindWarehouse Kind = "Warehouse"
 	KindNamespace Kind = "Namespace"
 	KindTable     Kind = "Table"
+	KindView      Kind = "View"
 )
 
 // Resource is what an action is done to. Names are kept as lists, never joined:
@@ -31,6 +32,8 @@ func (r Resource) String() string {
 		return "namespace " + strings.Join(r.Namespace, ".")
 	case KindTable:
 		return "table " + strings.Join(r.Namespace, ".") + "." + r.Name
+	case KindView:
+		return "view " + strings.Join(r.Namespace, ".") + "." + r.Name
 	}
 	return "the cluster"
 }

@@ -42,6 +42,8 @@ const (
 	SpaceAPIKey Space = 0x18
 	// SpaceAnswer is idempotency records by principal and key.
 	SpaceAnswer Space = 0x19
+	// SpaceTask is background jobs by id.
+	SpaceTask Space = 0x1A
 )
 
 // ErrBadKey is returned when bytes are not a key of the expected keyspace.
@@ -275,4 +277,9 @@ func APIKeyKey(hash []byte) []byte {
 func AnswerKey(principal, key string) []byte {
 	out := appendName([]byte{byte(SpaceAnswer)}, principal)
 	return appendName(out, key)
+}
+
+// TaskKey is where a background job is kept.
+func TaskKey(id []byte) []byte {
+	return append([]byte{byte(SpaceTask)}, id...)
 }

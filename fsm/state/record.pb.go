@@ -25,6 +25,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// TaskStatus is where a task stands.
+type TaskStatus int32
+
+const (
+	TaskStatus_TASK_STATUS_UNSPECIFIED TaskStatus = 0
+	TaskStatus_TASK_STATUS_WAITING     TaskStatus = 1
+	TaskStatus_TASK_STATUS_RUNNING     TaskStatus = 2
+	TaskStatus_TASK_STATUS_DONE        TaskStatus = 3
+	TaskStatus_TASK_STATUS_CANCELLED   TaskStatus = 4
+)
+
+// Enum value maps for TaskStatus.
+var (
+	TaskStatus_name = map[int32]string{
+		0: "TASK_STATUS_UNSPECIFIED",
+		1: "TASK_STATUS_WAITING",
+		2: "TASK_STATUS_RUNNING",
+		3: "TASK_STATUS_DONE",
+		4: "TASK_STATUS_CANCELLED",
+	}
+	TaskStatus_value = map[string]int32{
+		"TASK_STATUS_UNSPECIFIED": 0,
+		"TASK_STATUS_WAITING":     1,
+		"TASK_STATUS_RUNNING":     2,
+		"TASK_STATUS_DONE":        3,
+		"TASK_STATUS_CANCELLED":   4,
+	}
+)
+
+func (x TaskStatus) Enum() *TaskStatus {
+	p := new(TaskStatus)
+	*p = x
+	return p
+}
+
+func (x TaskStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_fsm_state_record_proto_enumTypes[0].Descriptor()
+}
+
+func (TaskStatus) Type() protoreflect.EnumType {
+	return &file_fsm_state_record_proto_enumTypes[0]
+}
+
+func (x TaskStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskStatus.Descriptor instead.
+func (TaskStatus) EnumDescriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{0}
+}
+
 // Cluster is the identity of the whole cluster, written once.
 type Cluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -529,6 +585,7 @@ type Answer struct {
 	//	*Answer_Namespace
 	//	*Answer_Properties
 	//	*Answer_Table
+	//	*Answer_View
 	Outcome       isAnswer_Outcome `protobuf_oneof:"outcome"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -623,6 +680,15 @@ func (x *Answer) GetTable() *TableAnswer {
 	return nil
 }
 
+func (x *Answer) GetView() *ViewAnswer {
+	if x != nil {
+		if x, ok := x.Outcome.(*Answer_View); ok {
+			return x.View
+		}
+	}
+	return nil
+}
+
 type isAnswer_Outcome interface {
 	isAnswer_Outcome()
 }
@@ -648,6 +714,10 @@ type Answer_Table struct {
 	Table *TableAnswer `protobuf:"bytes,6,opt,name=table,proto3,oneof"`
 }
 
+type Answer_View struct {
+	View *ViewAnswer `protobuf:"bytes,7,opt,name=view,proto3,oneof"`
+}
+
 func (*Answer_Failure) isAnswer_Outcome() {}
 
 func (*Answer_Done) isAnswer_Outcome() {}
@@ -657,6 +727,8 @@ func (*Answer_Namespace) isAnswer_Outcome() {}
 func (*Answer_Properties) isAnswer_Outcome() {}
 
 func (*Answer_Table) isAnswer_Outcome() {}
+
+func (*Answer_View) isAnswer_Outcome() {}
 
 // Done is the answer of a change that has none.
 type Done struct {
@@ -881,6 +953,432 @@ func (x *TableAnswer) GetLocation() string {
 	return ""
 }
 
+// ViewAnswer names the view and the generation that the answer showed.
+type ViewAnswer struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Id               []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	MetadataLocation string                 `protobuf:"bytes,2,opt,name=metadata_location,json=metadataLocation,proto3" json:"metadata_location,omitempty"`
+	Location         string                 `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ViewAnswer) Reset() {
+	*x = ViewAnswer{}
+	mi := &file_fsm_state_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ViewAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ViewAnswer) ProtoMessage() {}
+
+func (x *ViewAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ViewAnswer.ProtoReflect.Descriptor instead.
+func (*ViewAnswer) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ViewAnswer) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *ViewAnswer) GetMetadataLocation() string {
+	if x != nil {
+		return x.MetadataLocation
+	}
+	return ""
+}
+
+func (x *ViewAnswer) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
+// Task is a job that outlives the request that asked for it. It is in the
+// replicated state, so that any node can go on with it.
+type Task struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes, a UUID of version 7: tasks sort by when they were made.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What is to be done, for example "purge".
+	Kind      string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	CreatedMs uint64 `protobuf:"varint,3,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	// Who asked for it.
+	Principal string `protobuf:"bytes,4,opt,name=principal,proto3" json:"principal,omitempty"`
+	// What it is about, as it was called when the task was made.
+	Warehouse string   `protobuf:"bytes,5,opt,name=warehouse,proto3" json:"warehouse,omitempty"`
+	Namespace []string `protobuf:"bytes,6,rep,name=namespace,proto3" json:"namespace,omitempty"`
+	Name      string   `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
+	// Types that are valid to be assigned to Work:
+	//
+	//	*Task_Purge
+	Work   isTask_Work `protobuf_oneof:"work"`
+	Status TaskStatus  `protobuf:"varint,9,opt,name=status,proto3,enum=floeberg.state.v1.TaskStatus" json:"status,omitempty"`
+	// Who works on it; none where nobody does.
+	Lease *TaskLease `protobuf:"bytes,10,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Failed attempts so far, why the last one failed, and when the next may start.
+	Failures  uint32        `protobuf:"varint,11,opt,name=failures,proto3" json:"failures,omitempty"`
+	LastError string        `protobuf:"bytes,12,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	RetryMs   uint64        `protobuf:"varint,13,opt,name=retry_ms,json=retryMs,proto3" json:"retry_ms,omitempty"`
+	Progress  *TaskProgress `protobuf:"bytes,14,opt,name=progress,proto3" json:"progress,omitempty"`
+	// When it came to its end; 0 before.
+	FinishedMs    uint64 `protobuf:"varint,15,opt,name=finished_ms,json=finishedMs,proto3" json:"finished_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Task) Reset() {
+	*x = Task{}
+	mi := &file_fsm_state_record_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Task) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Task) ProtoMessage() {}
+
+func (x *Task) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Task.ProtoReflect.Descriptor instead.
+func (*Task) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Task) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Task) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Task) GetCreatedMs() uint64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
+}
+
+func (x *Task) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Task) GetWarehouse() string {
+	if x != nil {
+		return x.Warehouse
+	}
+	return ""
+}
+
+func (x *Task) GetNamespace() []string {
+	if x != nil {
+		return x.Namespace
+	}
+	return nil
+}
+
+func (x *Task) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Task) GetWork() isTask_Work {
+	if x != nil {
+		return x.Work
+	}
+	return nil
+}
+
+func (x *Task) GetPurge() *Purge {
+	if x != nil {
+		if x, ok := x.Work.(*Task_Purge); ok {
+			return x.Purge
+		}
+	}
+	return nil
+}
+
+func (x *Task) GetStatus() TaskStatus {
+	if x != nil {
+		return x.Status
+	}
+	return TaskStatus_TASK_STATUS_UNSPECIFIED
+}
+
+func (x *Task) GetLease() *TaskLease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *Task) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *Task) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
+func (x *Task) GetRetryMs() uint64 {
+	if x != nil {
+		return x.RetryMs
+	}
+	return 0
+}
+
+func (x *Task) GetProgress() *TaskProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *Task) GetFinishedMs() uint64 {
+	if x != nil {
+		return x.FinishedMs
+	}
+	return 0
+}
+
+type isTask_Work interface {
+	isTask_Work()
+}
+
+type Task_Purge struct {
+	Purge *Purge `protobuf:"bytes,8,opt,name=purge,proto3,oneof"`
+}
+
+func (*Task_Purge) isTask_Work() {}
+
+// TaskLease gives a task to one worker until a moment of replicated time.
+type TaskLease struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// 16 bytes, made anew each time a worker takes the task.
+	Id            []byte `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	UntilMs       uint64 `protobuf:"varint,3,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskLease) Reset() {
+	*x = TaskLease{}
+	mi := &file_fsm_state_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskLease) ProtoMessage() {}
+
+func (x *TaskLease) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskLease.ProtoReflect.Descriptor instead.
+func (*TaskLease) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TaskLease) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *TaskLease) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *TaskLease) GetUntilMs() uint64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+// TaskProgress is how far a task has come.
+type TaskProgress struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	FilesDeleted uint64                 `protobuf:"varint,1,opt,name=files_deleted,json=filesDeleted,proto3" json:"files_deleted,omitempty"`
+	// Files that are referenced and stay: they lie outside of the table's location.
+	FilesKept     uint64 `protobuf:"varint,2,opt,name=files_kept,json=filesKept,proto3" json:"files_kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskProgress) Reset() {
+	*x = TaskProgress{}
+	mi := &file_fsm_state_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskProgress) ProtoMessage() {}
+
+func (x *TaskProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskProgress.ProtoReflect.Descriptor instead.
+func (*TaskProgress) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TaskProgress) GetFilesDeleted() uint64 {
+	if x != nil {
+		return x.FilesDeleted
+	}
+	return 0
+}
+
+func (x *TaskProgress) GetFilesKept() uint64 {
+	if x != nil {
+		return x.FilesKept
+	}
+	return 0
+}
+
+// Purge is the deletion of a dropped table's files.
+type Purge struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	TableId          []byte                 `protobuf:"bytes,1,opt,name=table_id,json=tableId,proto3" json:"table_id,omitempty"`
+	MetadataLocation string                 `protobuf:"bytes,2,opt,name=metadata_location,json=metadataLocation,proto3" json:"metadata_location,omitempty"`
+	// Canonical location of the table: nothing outside of it is deleted.
+	Location      string `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Purge) Reset() {
+	*x = Purge{}
+	mi := &file_fsm_state_record_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Purge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Purge) ProtoMessage() {}
+
+func (x *Purge) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Purge.ProtoReflect.Descriptor instead.
+func (*Purge) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Purge) GetTableId() []byte {
+	if x != nil {
+		return x.TableId
+	}
+	return nil
+}
+
+func (x *Purge) GetMetadataLocation() string {
+	if x != nil {
+		return x.MetadataLocation
+	}
+	return ""
+}
+
+func (x *Purge) GetLocation() string {
+	if x != nil {
+		return x.Location
+	}
+	return ""
+}
+
 // Event is what happened, as subscribers and the audit read it.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -893,13 +1391,16 @@ type Event struct {
 	Id               []byte `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
 	MetadataLocation string `protobuf:"bytes,6,opt,name=metadata_location,json=metadataLocation,proto3" json:"metadata_location,omitempty"`
 	Principal        string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Where it was before a rename.
+	FromNamespace []string `protobuf:"bytes,8,rep,name=from_namespace,json=fromNamespace,proto3" json:"from_namespace,omitempty"`
+	FromName      string   `protobuf:"bytes,9,opt,name=from_name,json=fromName,proto3" json:"from_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_fsm_state_record_proto_msgTypes[12]
+	mi := &file_fsm_state_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1412,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[12]
+	mi := &file_fsm_state_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1425,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{12}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Event) GetKind() string {
@@ -972,6 +1473,20 @@ func (x *Event) GetMetadataLocation() string {
 func (x *Event) GetPrincipal() string {
 	if x != nil {
 		return x.Principal
+	}
+	return ""
+}
+
+func (x *Event) GetFromNamespace() []string {
+	if x != nil {
+		return x.FromNamespace
+	}
+	return nil
+}
+
+func (x *Event) GetFromName() string {
+	if x != nil {
+		return x.FromName
 	}
 	return ""
 }
@@ -1027,7 +1542,7 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x05 \x01(\x04R\tcreatedMs\x12\x1d\n" +
 	"\n" +
-	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"\xd9\x02\n" +
+	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"\x8e\x03\n" +
 	"\x06Answer\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\fR\vfingerprint\x126\n" +
 	"\afailure\x18\x02 \x01(\v2\x1a.floeberg.state.v1.FailureH\x00R\afailure\x12-\n" +
@@ -1036,7 +1551,8 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\n" +
 	"properties\x18\x05 \x01(\v2#.floeberg.state.v1.PropertiesChangeH\x00R\n" +
 	"properties\x126\n" +
-	"\x05table\x18\x06 \x01(\v2\x1e.floeberg.state.v1.TableAnswerH\x00R\x05tableB\t\n" +
+	"\x05table\x18\x06 \x01(\v2\x1e.floeberg.state.v1.TableAnswerH\x00R\x05table\x123\n" +
+	"\x04view\x18\a \x01(\v2\x1d.floeberg.state.v1.ViewAnswerH\x00R\x04viewB\t\n" +
 	"\aoutcome\"\x06\n" +
 	"\x04Done\"7\n" +
 	"\aFailure\x12\x12\n" +
@@ -1050,7 +1566,45 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12+\n" +
 	"\x11metadata_location\x18\x02 \x01(\tR\x10metadataLocation\x12'\n" +
 	"\x0fstaged_metadata\x18\x03 \x01(\fR\x0estagedMetadata\x12\x1a\n" +
-	"\blocation\x18\x04 \x01(\tR\blocation\"\xc6\x01\n" +
+	"\blocation\x18\x04 \x01(\tR\blocation\"e\n" +
+	"\n" +
+	"ViewAnswer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12+\n" +
+	"\x11metadata_location\x18\x02 \x01(\tR\x10metadataLocation\x12\x1a\n" +
+	"\blocation\x18\x03 \x01(\tR\blocation\"\x90\x04\n" +
+	"\x04Task\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\x03 \x01(\x04R\tcreatedMs\x12\x1c\n" +
+	"\tprincipal\x18\x04 \x01(\tR\tprincipal\x12\x1c\n" +
+	"\twarehouse\x18\x05 \x01(\tR\twarehouse\x12\x1c\n" +
+	"\tnamespace\x18\x06 \x03(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x120\n" +
+	"\x05purge\x18\b \x01(\v2\x18.floeberg.state.v1.PurgeH\x00R\x05purge\x125\n" +
+	"\x06status\x18\t \x01(\x0e2\x1d.floeberg.state.v1.TaskStatusR\x06status\x122\n" +
+	"\x05lease\x18\n" +
+	" \x01(\v2\x1c.floeberg.state.v1.TaskLeaseR\x05lease\x12\x1a\n" +
+	"\bfailures\x18\v \x01(\rR\bfailures\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\f \x01(\tR\tlastError\x12\x19\n" +
+	"\bretry_ms\x18\r \x01(\x04R\aretryMs\x12;\n" +
+	"\bprogress\x18\x0e \x01(\v2\x1f.floeberg.state.v1.TaskProgressR\bprogress\x12\x1f\n" +
+	"\vfinished_ms\x18\x0f \x01(\x04R\n" +
+	"finishedMsB\x06\n" +
+	"\x04work\"J\n" +
+	"\tTaskLease\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x19\n" +
+	"\buntil_ms\x18\x03 \x01(\x04R\auntilMs\"R\n" +
+	"\fTaskProgress\x12#\n" +
+	"\rfiles_deleted\x18\x01 \x01(\x04R\ffilesDeleted\x12\x1d\n" +
+	"\n" +
+	"files_kept\x18\x02 \x01(\x04R\tfilesKept\"k\n" +
+	"\x05Purge\x12\x19\n" +
+	"\btable_id\x18\x01 \x01(\fR\atableId\x12+\n" +
+	"\x11metadata_location\x18\x02 \x01(\tR\x10metadataLocation\x12\x1a\n" +
+	"\blocation\x18\x03 \x01(\tR\blocation\"\x8a\x02\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\twarehouse\x18\x02 \x01(\tR\twarehouse\x12\x1c\n" +
@@ -1058,7 +1612,16 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x05 \x01(\fR\x02id\x12+\n" +
 	"\x11metadata_location\x18\x06 \x01(\tR\x10metadataLocation\x12\x1c\n" +
-	"\tprincipal\x18\a \x01(\tR\tprincipalB(Z&github.com/floeberg/floeberg/fsm/stateb\x06proto3"
+	"\tprincipal\x18\a \x01(\tR\tprincipal\x12%\n" +
+	"\x0efrom_namespace\x18\b \x03(\tR\rfromNamespace\x12\x1b\n" +
+	"\tfrom_name\x18\t \x01(\tR\bfromName*\x8c\x01\n" +
+	"\n" +
+	"TaskStatus\x12\x1b\n" +
+	"\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13TASK_STATUS_WAITING\x10\x01\x12\x17\n" +
+	"\x13TASK_STATUS_RUNNING\x10\x02\x12\x14\n" +
+	"\x10TASK_STATUS_DONE\x10\x03\x12\x19\n" +
+	"\x15TASK_STATUS_CANCELLED\x10\x04B(Z&github.com/floeberg/floeberg/fsm/stateb\x06proto3"
 
 var (
 	file_fsm_state_record_proto_rawDescOnce sync.Once
@@ -1072,35 +1635,47 @@ func file_fsm_state_record_proto_rawDescGZIP() []byte {
 	return file_fsm_state_record_proto_rawDescData
 }
 
-var file_fsm_state_record_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_fsm_state_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_fsm_state_record_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_fsm_state_record_proto_goTypes = []any{
-	(*Cluster)(nil),          // 0: floeberg.state.v1.Cluster
-	(*Warehouse)(nil),        // 1: floeberg.state.v1.Warehouse
-	(*Namespace)(nil),        // 2: floeberg.state.v1.Namespace
-	(*Table)(nil),            // 3: floeberg.state.v1.Table
-	(*ViewEntry)(nil),        // 4: floeberg.state.v1.ViewEntry
-	(*LocationOwner)(nil),    // 5: floeberg.state.v1.LocationOwner
-	(*APIKey)(nil),           // 6: floeberg.state.v1.APIKey
-	(*Answer)(nil),           // 7: floeberg.state.v1.Answer
-	(*Done)(nil),             // 8: floeberg.state.v1.Done
-	(*Failure)(nil),          // 9: floeberg.state.v1.Failure
-	(*PropertiesChange)(nil), // 10: floeberg.state.v1.PropertiesChange
-	(*TableAnswer)(nil),      // 11: floeberg.state.v1.TableAnswer
-	(*Event)(nil),            // 12: floeberg.state.v1.Event
-	nil,                      // 13: floeberg.state.v1.Namespace.PropertiesEntry
+	(TaskStatus)(0),          // 0: floeberg.state.v1.TaskStatus
+	(*Cluster)(nil),          // 1: floeberg.state.v1.Cluster
+	(*Warehouse)(nil),        // 2: floeberg.state.v1.Warehouse
+	(*Namespace)(nil),        // 3: floeberg.state.v1.Namespace
+	(*Table)(nil),            // 4: floeberg.state.v1.Table
+	(*ViewEntry)(nil),        // 5: floeberg.state.v1.ViewEntry
+	(*LocationOwner)(nil),    // 6: floeberg.state.v1.LocationOwner
+	(*APIKey)(nil),           // 7: floeberg.state.v1.APIKey
+	(*Answer)(nil),           // 8: floeberg.state.v1.Answer
+	(*Done)(nil),             // 9: floeberg.state.v1.Done
+	(*Failure)(nil),          // 10: floeberg.state.v1.Failure
+	(*PropertiesChange)(nil), // 11: floeberg.state.v1.PropertiesChange
+	(*TableAnswer)(nil),      // 12: floeberg.state.v1.TableAnswer
+	(*ViewAnswer)(nil),       // 13: floeberg.state.v1.ViewAnswer
+	(*Task)(nil),             // 14: floeberg.state.v1.Task
+	(*TaskLease)(nil),        // 15: floeberg.state.v1.TaskLease
+	(*TaskProgress)(nil),     // 16: floeberg.state.v1.TaskProgress
+	(*Purge)(nil),            // 17: floeberg.state.v1.Purge
+	(*Event)(nil),            // 18: floeberg.state.v1.Event
+	nil,                      // 19: floeberg.state.v1.Namespace.PropertiesEntry
 }
 var file_fsm_state_record_proto_depIdxs = []int32{
-	13, // 0: floeberg.state.v1.Namespace.properties:type_name -> floeberg.state.v1.Namespace.PropertiesEntry
-	9,  // 1: floeberg.state.v1.Answer.failure:type_name -> floeberg.state.v1.Failure
-	8,  // 2: floeberg.state.v1.Answer.done:type_name -> floeberg.state.v1.Done
-	2,  // 3: floeberg.state.v1.Answer.namespace:type_name -> floeberg.state.v1.Namespace
-	10, // 4: floeberg.state.v1.Answer.properties:type_name -> floeberg.state.v1.PropertiesChange
-	11, // 5: floeberg.state.v1.Answer.table:type_name -> floeberg.state.v1.TableAnswer
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	19, // 0: floeberg.state.v1.Namespace.properties:type_name -> floeberg.state.v1.Namespace.PropertiesEntry
+	10, // 1: floeberg.state.v1.Answer.failure:type_name -> floeberg.state.v1.Failure
+	9,  // 2: floeberg.state.v1.Answer.done:type_name -> floeberg.state.v1.Done
+	3,  // 3: floeberg.state.v1.Answer.namespace:type_name -> floeberg.state.v1.Namespace
+	11, // 4: floeberg.state.v1.Answer.properties:type_name -> floeberg.state.v1.PropertiesChange
+	12, // 5: floeberg.state.v1.Answer.table:type_name -> floeberg.state.v1.TableAnswer
+	13, // 6: floeberg.state.v1.Answer.view:type_name -> floeberg.state.v1.ViewAnswer
+	17, // 7: floeberg.state.v1.Task.purge:type_name -> floeberg.state.v1.Purge
+	0,  // 8: floeberg.state.v1.Task.status:type_name -> floeberg.state.v1.TaskStatus
+	15, // 9: floeberg.state.v1.Task.lease:type_name -> floeberg.state.v1.TaskLease
+	16, // 10: floeberg.state.v1.Task.progress:type_name -> floeberg.state.v1.TaskProgress
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_fsm_state_record_proto_init() }
@@ -1114,19 +1689,24 @@ func file_fsm_state_record_proto_init() {
 		(*Answer_Namespace)(nil),
 		(*Answer_Properties)(nil),
 		(*Answer_Table)(nil),
+		(*Answer_View)(nil),
+	}
+	file_fsm_state_record_proto_msgTypes[13].OneofWrappers = []any{
+		(*Task_Purge)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_state_record_proto_rawDesc), len(file_fsm_state_record_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      1,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_fsm_state_record_proto_goTypes,
 		DependencyIndexes: file_fsm_state_record_proto_depIdxs,
+		EnumInfos:         file_fsm_state_record_proto_enumTypes,
 		MessageInfos:      file_fsm_state_record_proto_msgTypes,
 	}.Build()
 	File_fsm_state_record_proto = out.File

@@ -120,6 +120,13 @@ func (v *View) APIKey(hash []byte) (*APIKey, uint64, bool, error) {
 	return rec, rev, ok, err
 }
 
+// Task returns a background job and its revision.
+func (v *View) Task(id []byte) (*Task, uint64, bool, error) {
+	rec := &Task{}
+	rev, ok, err := load(v, TaskKey(id), rec)
+	return rec, rev, ok, err
+}
+
 // Answer returns the remembered answer to a principal's Idempotency-Key.
 func (v *View) Answer(principal, key string) (*Answer, bool, error) {
 	rec := &Answer{}
