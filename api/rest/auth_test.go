@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/fsm/state"
@@ -58,7 +57,7 @@ func TestOne401(t *testing.T) {
 	s.revokeKey("gone")
 	var mu sync.Mutex
 	reasons := map[string]int{}
-	h := s.node("n1", func(o *rest.Options) {
+	h := s.node("n1", func(o *nodeOptions) {
 		o.Events.AuthFailed = func(reason string) { mu.Lock(); reasons[reason]++; mu.Unlock() }
 	})
 	want := ""
@@ -92,7 +91,7 @@ func TestRights(t *testing.T) {
 	var mu sync.Mutex
 	denied := map[string]bool{}
 	s := newSite(t)
-	h := s.node("n1", func(o *rest.Options) {
+	h := s.node("n1", func(o *nodeOptions) {
 		o.Events.Denied = func(action string) { mu.Lock(); denied[action] = true; mu.Unlock() }
 	})
 	createNamespace(t, h, "a")
@@ -170,7 +169,7 @@ func TestRightTakenAwayMeanwhile(t *testing.T) {
 	createNamespace(t, plain, "a")
 	ask{method: "POST", path: tables, body: createTableBody("t")}.want(t, plain, 200)
 	var meanwhile func()
-	h := s.node("n1", func(o *rest.Options) {
+	h := s.node("n1", func(o *nodeOptions) {
 		o.Catalog = spy{
 			Catalog: o.Catalog,
 			load:    func(context.Context) (*catalog.Table, error) { meanwhile(); return nil, nil },
@@ -229,7 +228,7 @@ func (brokenAuthn) Authenticate(context.Context, authn.Credentials) (authz.Princ
 // Java clients never repeat after 401: what can't be told now is a 503.
 func TestAuthenticationUnavailable(t *testing.T) {
 	t.Parallel()
-	h := newSite(t).node("n1", func(o *rest.Options) { o.Authenticator = brokenAuthn{} })
+	h := newSite(t).node("n1", func(o *nodeOptions) { o.Authenticator = brokenAuthn{} })
 	w := ask{method: "GET", path: "/v1/config"}.want(t, h, 503)
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
@@ -238,7 +237,7 @@ func TestAuthenticationUnavailable(t *testing.T) {
 
 func TestAuthenticationOff(t *testing.T) {
 	t.Parallel()
-	h := newSite(t).node("n1", func(o *rest.Options) { o.Authenticator = authn.Off{} })
+	h := newSite(t).node("n1", func(o *nodeOptions) { o.Authenticator = authn.Off{} })
 	ask{method: "POST", path: "/v1/default/namespaces", as: "-", body: `{"namespace":["a"]}`}.want(t, h, 200)
 	ask{method: "GET", path: "/v1/config", as: "nobody"}.want(t, h, 200)
 }
@@ -246,7 +245,7 @@ func TestAuthenticationOff(t *testing.T) {
 func TestProbesNeedNoKey(t *testing.T) {
 	t.Parallel()
 	var unready error
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.Ready = func() error { return unready }
 		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
 	})
@@ -269,7 +268,7 @@ func TestRequestIDs(t *testing.T) {
 	t.Parallel()
 	type bridged struct{}
 	var seen, bridge string
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.RequestContext = func(ctx context.Context, id string) context.Context {
 			return context.WithValue(ctx, bridged{}, id)
 		}

@@ -3,8 +3,6 @@ package rest
 import (
 	"context"
 
-	"github.com/floeberg/floeberg/authz"
-	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
@@ -38,18 +36,4 @@ type Catalog interface {
 	CommitTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.CommitTable) (*catalog.Table, error)
 	// DropTable removes a table.
 	DropTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier, purge bool) (index uint64, err error)
-}
-
-// Authenticator finds out who asks.
-type Authenticator interface {
-	// Authenticate returns who the credentials belong to.
-	Authenticate(ctx context.Context, c authn.Credentials) (authz.Principal, error)
-	// Recheck proves that what an earlier answer rested on still holds.
-	Recheck(ctx context.Context, p authz.Principal) error
-}
-
-// Authorizer decides what a principal may do.
-type Authorizer interface {
-	// Authorize returns nil where the principal may do it.
-	Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error
 }

@@ -36,7 +36,7 @@ func TestConfig(t *testing.T) {
 
 func TestConfigWithoutIdempotency(t *testing.T) {
 	t.Parallel()
-	h := newSite(t).node("n1", func(o *rest.Options) { o.IdempotencyLifetime = 0 })
+	h := newSite(t).node("n1", func(o *nodeOptions) { o.IdempotencyLifetime = 0 })
 	w := ask{method: "GET", path: "/v1/config"}.want(t, h, 200)
 	if strings.Contains(w.Body.String(), "idempotency") {
 		t.Errorf("clients are told of keys that are not kept: %s", w.Body)
@@ -104,7 +104,7 @@ func TestTokenEndpointHelps(t *testing.T) {
 
 func TestNewWantsItsParts(t *testing.T) {
 	t.Parallel()
-	if _, err := rest.New(rest.Options{}); err == nil {
-		t.Error("a handler without a catalog was made")
+	if _, err := rest.Routes(rest.Options{}); err == nil {
+		t.Error("routes without a catalog were made")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
@@ -17,7 +18,7 @@ import (
 // table and its generation, the snapshots asked for, who asks with which groups,
 // and the kinds of access that it can use. Two principals never share a tag: one
 // may get credentials or columns that the other may not.
-func (c *call) etag(t *catalog.Table, refsOnly bool) string {
+func etag(c *serve.Call, t *catalog.Table, refsOnly bool) string {
 	h := sha256.New()
 	var number [8]byte
 	addNumber := func(n uint64) {
@@ -34,7 +35,7 @@ func (c *call) etag(t *catalog.Table, refsOnly bool) string {
 			addText(text)
 		}
 	}
-	addText(c.warehouse)
+	addText(c.Warehouse)
 	addNumber(t.WarehouseRevision)
 	addText(string(t.ID))
 	addNumber(t.Revision)
@@ -43,10 +44,10 @@ func (c *call) etag(t *catalog.Table, refsOnly bool) string {
 	} else {
 		addText("all")
 	}
-	addText(c.principal.ID)
-	addText(c.principal.Tenant)
-	addList(slices.Sorted(slices.Values(c.principal.Groups)))
-	addList(c.delegation)
+	addText(c.Principal.ID)
+	addText(c.Principal.Tenant)
+	addList(slices.Sorted(slices.Values(c.Principal.Groups)))
+	addList(accessDelegation(c.Request.Header))
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }
 

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/fsm"
@@ -135,8 +136,19 @@ func (s *site) revokeKey(name string) {
 	s.change(command.DeleteKey(state.APIKeyKey(authn.HashKey(keyOf(name)))))
 }
 
+type (
+	serveOptions = serve.Options
+	restOptions  = rest.Options
+)
+
+// nodeOptions are all that a node is made of.
+type nodeOptions struct {
+	serveOptions
+	restOptions
+}
+
 // node is one more node of the site.
-func (s *site) node(id string, adjust ...func(*rest.Options)) http.Handler {
+func (s *site) node(id string, adjust ...func(*nodeOptions)) http.Handler {
 	s.t.Helper()
 	c, err := catalog.New(catalog.Options{Log: s.log, Store: s.store, NewUUID: uuid.NewString, DefaultWarehouse: "default"})
 	if err != nil {
@@ -148,14 +160,21 @@ func (s *site) node(id string, adjust ...func(*rest.Options)) http.Handler {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	opts := rest.Options{
-		Catalog: c, Authenticator: keys, Authorizer: authz.Groups{}, NodeID: id,
-		Logger: slog.New(slog.DiscardHandler), IdempotencyLifetime: 30 * time.Minute,
+	opts := nodeOptions{
+		serveOptions{
+			Authenticator: keys, Authorizer: authz.Groups{}, NodeID: id,
+			Logger: slog.New(slog.DiscardHandler), Open: rest.Open(),
+		},
+		restOptions{Catalog: c, IdempotencyLifetime: 30 * time.Minute},
 	}
 	for _, a := range adjust {
 		a(&opts)
 	}
-	h, err := rest.New(opts)
+	routes, err := rest.Routes(opts.restOptions)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	h, err := serve.New(opts.serveOptions, routes)
 	if err != nil {
 		s.t.Fatal(err)
 	}

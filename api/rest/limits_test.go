@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
@@ -72,7 +71,7 @@ func head(path string, more ...string) string {
 
 func TestBodiesThatDoNotCome(t *testing.T) {
 	t.Parallel()
-	address := listen(t, newSite(t).node("n1", func(o *rest.Options) { o.BodyTimeout = 100 * time.Millisecond }))
+	address := listen(t, newSite(t).node("n1", func(o *nodeOptions) { o.BodyTimeout = 100 * time.Millisecond }))
 	const path = "/v1/default/namespaces"
 
 	slow := dial(t, address, head(path, "Content-Length: 100")+`{"name`)
@@ -101,7 +100,7 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 func TestSlowHandlerAfterBody(t *testing.T) {
 	t.Parallel()
 	var failed error
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.BodyTimeout = 50 * time.Millisecond
 		o.Catalog = spy{Catalog: o.Catalog, commit: func(ctx context.Context, _ catalog.Change, _ catalog.CommitTable) (*catalog.Table, error) {
 			select {
@@ -147,7 +146,7 @@ func TestLargeBodies(t *testing.T) {
 	body.WriteString(strings.TrimSuffix(update, ",") + `]}`)
 	ask{method: "POST", path: table, body: body.String()}.want(t, h, 200)
 
-	small := s.node("n2", func(o *rest.Options) { o.MaxBodyBytes = 1000 })
+	small := s.node("n2", func(o *nodeOptions) { o.MaxBodyBytes = 1000 })
 	fits := `{"namespace":["b"]` + strings.Repeat(" ", 1000-19) + `}`
 	ask{method: "POST", path: "/v1/default/namespaces", body: fits}.want(t, small, 200)
 	ask{method: "POST", path: "/v1/default/namespaces", body: fits + " "}.wantError(t, small, 413, "ContentTooLargeException")
@@ -170,7 +169,7 @@ func TestLargeBodies(t *testing.T) {
 
 func TestMemoryOfBodiesIsBounded(t *testing.T) {
 	t.Parallel()
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.MaxBodyBytes, o.MaxBodyBytesInFlight = 1000, 1
 	})
 	createNamespace(t, h, "a")
@@ -208,7 +207,7 @@ func TestMemoryOfBodiesIsBounded(t *testing.T) {
 func TestRequestsUnderWayAreBounded(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.MaxRequests = 2
 		o.Catalog = spy{Catalog: o.Catalog, load: func(context.Context) (*catalog.Table, error) {
 			entered <- struct{}{}
@@ -239,7 +238,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 func TestStuckChangesLeaveRoomForReads(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.MaxRequests = 2
 		o.Catalog = spy{Catalog: o.Catalog, drop: func(context.Context, catalog.Change) error {
 			entered <- struct{}{}
@@ -260,7 +259,7 @@ func TestStuckChangesLeaveRoomForReads(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	t.Parallel()
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.RequestTimeout = 20 * time.Millisecond
 		o.Catalog = spy{Catalog: o.Catalog,
 			load: func(ctx context.Context) (*catalog.Table, error) { <-ctx.Done(); return nil, ctx.Err() },
@@ -285,7 +284,7 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	panics := 0
 	var done []middleware.Done
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
 		o.Events.Panicked = func() { panics++ }
 		o.Events.RequestDone = func(d middleware.Done) { done = append(done, d) }
@@ -316,7 +315,7 @@ func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	var done []middleware.Done
-	h := newSite(t).node("n1", func(o *rest.Options) {
+	h := newSite(t).node("n1", func(o *nodeOptions) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		o.Events.RequestDone = func(d middleware.Done) { done = append(done, d) }
 	})

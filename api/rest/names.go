@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/floeberg/floeberg/api/serve"
 )
 
 // maxNameBytes is what file systems allow for a file's name.
@@ -17,22 +19,22 @@ const maxNameBytes = 255
 func newName(what, name string) error {
 	switch {
 	case name == "":
-		return badRequest("Invalid %s: it is empty", what)
+		return serve.BadRequest("Invalid %s: it is empty", what)
 	case len(name) > maxNameBytes:
-		return badRequest("Invalid %s: %d bytes, at most %d are possible", what, len(name), maxNameBytes)
+		return serve.BadRequest("Invalid %s: %d bytes, at most %d are possible", what, len(name), maxNameBytes)
 	case !utf8.ValidString(name):
-		return badRequest("Invalid %s %q: it is not valid UTF-8", what, name)
+		return serve.BadRequest("Invalid %s %q: it is not valid UTF-8", what, name)
 	case name == "." || name == "..":
-		return badRequest("Invalid %s %q: it means a folder", what, name)
+		return serve.BadRequest("Invalid %s %q: it means a folder", what, name)
 	case strings.TrimSpace(name) != name:
-		return badRequest("Invalid %s %q: it begins or ends with a space", what, name)
+		return serve.BadRequest("Invalid %s %q: it begins or ends with a space", what, name)
 	}
 	for _, r := range name {
 		switch {
 		case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp), r == utf8.RuneError:
-			return badRequest("Invalid %s %q: it has a character that can't be seen (%U)", what, name, r)
+			return serve.BadRequest("Invalid %s %q: it has a character that can't be seen (%U)", what, name, r)
 		case strings.ContainsRune(`*?"<>|#\:`, r):
-			return badRequest("Invalid %s %q: the characters * ? \" < > | # \\ : are not allowed", what, name)
+			return serve.BadRequest("Invalid %s %q: the characters * ? \" < > | # \\ : are not allowed", what, name)
 		}
 	}
 	return nil
@@ -40,7 +42,7 @@ func newName(what, name string) error {
 
 func newNamespace(path []string) error {
 	if len(path) == 0 {
-		return badRequest("Invalid namespace: it must have at least one level")
+		return serve.BadRequest("Invalid namespace: it must have at least one level")
 	}
 	for _, level := range path {
 		if err := newName("namespace level", level); err != nil {

@@ -5,53 +5,54 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
 // page reads which part of a listing is asked for.
-func (c *call) page() (catalog.Page, error) {
-	page := catalog.Page{Paged: c.query.Has("pageToken"), Token: c.query.Get("pageToken")}
-	if !c.query.Has("pageSize") {
-		return page, nil
+func page(c *serve.Call) (catalog.Page, error) {
+	p := catalog.Page{Paged: c.Query.Has("pageToken"), Token: c.Query.Get("pageToken")}
+	if !c.Query.Has("pageSize") {
+		return p, nil
 	}
-	text := c.query.Get("pageSize")
+	text := c.Query.Get("pageSize")
 	size, err := strconv.ParseInt(text, 10, 32)
 	switch {
 	case errors.Is(err, strconv.ErrRange) && size > 0:
 		// More than can be counted is as good as all: it is only an upper bound.
 	case err != nil || size < 1:
-		return page, badRequest("Invalid query: pageSize must be a positive number, not %q", text)
+		return p, serve.BadRequest("Invalid query: pageSize must be a positive number, not %q", text)
 	}
-	page.Size = int(size)
-	return page, nil
+	p.Size = int(size)
+	return p, nil
 }
 
 // refsOnly reads which snapshots of a table are asked for.
-func (c *call) refsOnly() (bool, error) {
-	if !c.query.Has("snapshots") {
+func refsOnly(c *serve.Call) (bool, error) {
+	if !c.Query.Has("snapshots") {
 		return false, nil
 	}
-	switch mode := c.query.Get("snapshots"); strings.ToLower(mode) {
+	switch mode := c.Query.Get("snapshots"); strings.ToLower(mode) {
 	case "all":
 		return false, nil
 	case "refs":
 		return true, nil
 	default:
-		return false, badRequest("Invalid query: snapshots must be all or refs, not %q", mode)
+		return false, serve.BadRequest("Invalid query: snapshots must be all or refs, not %q", mode)
 	}
 }
 
-// purge reads whether a table's files are to go too. Python clients write True.
-func (c *call) purge() (bool, error) {
-	if !c.query.Has("purgeRequested") {
+// purgeRequested reads whether a table's files are to go too. Python clients write True.
+func purgeRequested(c *serve.Call) (bool, error) {
+	if !c.Query.Has("purgeRequested") {
 		return false, nil
 	}
-	switch text := c.query.Get("purgeRequested"); strings.ToLower(text) {
+	switch text := c.Query.Get("purgeRequested"); strings.ToLower(text) {
 	case "true":
 		return true, nil
 	case "false":
 		return false, nil
 	default:
-		return false, badRequest("Invalid query: purgeRequested must be true or false, not %q", text)
+		return false, serve.BadRequest("Invalid query: purgeRequested must be true or false, not %q", text)
 	}
 }

@@ -1,92 +1,38 @@
-// Package rest speaks the Iceberg REST protocol: it reads requests, asks the
-// catalog, and writes answers. It holds no state of its own.
+// Package rest is the Iceberg REST protocol: it reads what clients ask for, asks
+// the catalog, and gives the answers the protocol's form. It holds no state of
+// its own.
 package rest
 
 import (
-	"fmt"
-	"net/http"
+	"errors"
+	"time"
 
-	"github.com/gin-gonic/gin"
-
-	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/api/serve"
 )
 
-// NodeHeader says which node answered.
-const NodeHeader = "Floeberg-Node"
+// Options are what the protocol is made of.
+type Options struct {
+	// Catalog is required.
+	Catalog Catalog
+	// IdempotencyLifetime is how long an Idempotency-Key is remembered, as clients
+	// are told; 0 tells them that there is no such thing.
+	IdempotencyLifetime time.Duration
+}
 
 // api is the handlers' common ground.
 type api struct {
 	opts      Options
 	catalog   Catalog
-	bodies    *middleware.Bodies
 	endpoints []string
 }
 
-// New makes the handler of all paths that this node answers under HTTP.
-func New(opts Options) (http.Handler, error) {
-	if err := opts.complete(); err != nil {
-		return nil, err
+// Routes are the operations of the protocol.
+func Routes(opts Options) ([]serve.Route, error) {
+	if opts.Catalog == nil {
+		return nil, errors.New("rest: Catalog is missing")
 	}
-	a := &api{
-		opts: opts, catalog: opts.Catalog,
-		bodies: middleware.NewBodies(opts.MaxBodyBytes, opts.MaxBodyBytesInFlight),
-	}
+	a := &api{opts: opts, catalog: opts.Catalog}
 	routes := a.routes()
 	a.endpoints = endpoints(routes)
-
-	gin.SetMode(gin.ReleaseMode)
-	engine := gin.New()
-	// The path is matched as it was sent, and each parameter decoded once: "%2F" is
-	// part of a name, and a "+" is a space, as old Java clients write it.
-	engine.UseEscapedPath = true
-	engine.UnescapePathValues = true
-	engine.HandleMethodNotAllowed = true
-	// Clients do not follow redirects with their credentials.
-	engine.RedirectTrailingSlash = false
-	engine.RedirectFixedPath = false
-	if err := engine.SetTrustedProxies(nil); err != nil {
-		return nil, err
-	}
-	engine.Use(
-		middleware.NameRequests(opts.RequestContext),
-		a.commonHeaders,
-		middleware.Access(opts.Logger, opts.Events),
-		middleware.AnswerErrors(a.answerError),
-		middleware.Recover(opts.Logger, opts.Events),
-		middleware.BoundWrites(opts.WriteTimeout),
-		middleware.BoundReads(opts.BodyTimeout),
-	)
-	engine.NoRoute(func(g *gin.Context) { middleware.Fail(g, errNoRoute) })
-	engine.NoMethod(func(g *gin.Context) { middleware.Fail(g, errNoMethod) })
-
-	a.registerProbes(engine)
-	// Changes may wait for a slow object store; reads do not need it and must not
-	// be turned away because of it.
-	reads, changes := middleware.Limit(opts.MaxRequests), middleware.Limit(opts.MaxRequests)
-	for _, r := range routes {
-		if r.action.Class() == authz.ClassNone || r.resource == nil {
-			return nil, fmt.Errorf("rest: route %s %s has no action or resource: nobody could be asked for the right to it", r.method, r.path)
-		}
-		limit := reads
-		if r.change {
-			limit = changes
-		}
-		engine.Handle(r.method, ginPath(r.path), noteRoute(r.path), limit, a.serve(r))
-	}
-	return engine, nil
-}
-
-func noteRoute(template string) gin.HandlerFunc {
-	return func(g *gin.Context) { middleware.SetRoute(g, template) }
-}
-
-// commonHeaders are those of every answer. What a principal gets is nobody
-// else's, and is good only as long as the catalog says so.
-func (a *api) commonHeaders(g *gin.Context) {
-	h := g.Writer.Header()
-	h.Set(NodeHeader, a.opts.NodeID)
-	h.Set("Cache-Control", "private, no-cache")
-	h.Set("Vary", "Authorization, X-API-Key, X-Iceberg-Access-Delegation, Accept-Encoding, "+ConsistencyHeader)
-	h.Set("X-Content-Type-Options", "nosniff")
+	return routes, nil
 }

@@ -1,32 +1,11 @@
 package rest
 
 import (
-	"context"
 	"net/http"
-	"strings"
 
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
 )
-
-// route is one operation of the protocol. The table of routes is the only place
-// that an operation is added in: it registers the path, demands the right, and
-// tells clients of it.
-type route struct {
-	method string
-	// path is written as in Iceberg's description of the protocol.
-	path string
-	// action is what a principal must be allowed to do; a route without one is
-	// refused at start.
-	action authz.Action
-	// resource is what it is done to.
-	resource func(*call) authz.Resource
-	// change tells that it changes something: it carries an Idempotency-Key, and
-	// its answer rests on the log instead of a read.
-	change bool
-	// body tells that the request has one.
-	body   bool
-	handle func(context.Context, *call) (*reply, error)
-}
 
 const (
 	pathNamespaces = "/v1/{prefix}/namespaces"
@@ -35,60 +14,57 @@ const (
 	pathTable      = pathTables + "/{table}"
 )
 
-func (a *api) routes() []route {
-	return []route{
-		{method: http.MethodGet, path: "/v1/config", action: authz.ActionGetConfig, resource: onWarehouseAsked, handle: a.getConfig},
+// routes is the table of operations: it makes the list of endpoints that clients
+// are told, too.
+func (a *api) routes() []serve.Route {
+	return []serve.Route{
+		{Method: http.MethodGet, Path: "/v1/config", Action: authz.ActionGetConfig, Resource: onWarehouseAsked, Query: []string{"warehouse"}, Handle: a.getConfig},
 
-		{method: http.MethodGet, path: pathNamespaces, action: authz.ActionListNamespaces, resource: onParent, handle: a.listNamespaces},
-		{method: http.MethodPost, path: pathNamespaces, action: authz.ActionCreateNamespace, resource: onWarehouse, handle: a.createNamespace, change: true, body: true},
-		{method: http.MethodGet, path: pathNamespace, action: authz.ActionLoadNamespace, resource: onNamespace, handle: a.loadNamespace},
-		{method: http.MethodHead, path: pathNamespace, action: authz.ActionLoadNamespace, resource: onNamespace, handle: a.namespaceExists},
-		{method: http.MethodDelete, path: pathNamespace, action: authz.ActionDropNamespace, resource: onNamespace, handle: a.dropNamespace, change: true},
-		{method: http.MethodPost, path: pathNamespace + "/properties", action: authz.ActionUpdateNamespace, resource: onNamespace, handle: a.updateProperties, change: true, body: true},
+		{Method: http.MethodGet, Path: pathNamespaces, Action: authz.ActionListNamespaces, Resource: onParent, Query: []string{"parent", "pageToken", "pageSize"}, Handle: a.listNamespaces},
+		{Method: http.MethodPost, Path: pathNamespaces, Action: authz.ActionCreateNamespace, Resource: onWarehouse, Handle: a.createNamespace, Change: true, Body: true},
+		{Method: http.MethodGet, Path: pathNamespace, Action: authz.ActionLoadNamespace, Resource: onNamespace, Handle: a.loadNamespace},
+		{Method: http.MethodHead, Path: pathNamespace, Action: authz.ActionLoadNamespace, Resource: onNamespace, Handle: a.namespaceExists},
+		{Method: http.MethodDelete, Path: pathNamespace, Action: authz.ActionDropNamespace, Resource: onNamespace, Handle: a.dropNamespace, Change: true},
+		{Method: http.MethodPost, Path: pathNamespace + "/properties", Action: authz.ActionUpdateNamespace, Resource: onNamespace, Handle: a.updateProperties, Change: true, Body: true},
 
-		{method: http.MethodGet, path: pathTables, action: authz.ActionListTables, resource: onNamespace, handle: a.listTables},
-		{method: http.MethodPost, path: pathTables, action: authz.ActionCreateTable, resource: onNamespace, handle: a.createTable, change: true, body: true},
-		{method: http.MethodGet, path: pathTable, action: authz.ActionLoadTable, resource: onTable, handle: a.loadTable},
-		{method: http.MethodHead, path: pathTable, action: authz.ActionLoadTable, resource: onTable, handle: a.tableExists},
-		{method: http.MethodPost, path: pathTable, action: authz.ActionCommitTable, resource: onTable, handle: a.commitTable, change: true, body: true},
-		{method: http.MethodDelete, path: pathTable, action: authz.ActionDropTable, resource: onTable, handle: a.dropTable, change: true},
+		{Method: http.MethodGet, Path: pathTables, Action: authz.ActionListTables, Resource: onNamespace, Query: []string{"pageToken", "pageSize"}, Handle: a.listTables},
+		{Method: http.MethodPost, Path: pathTables, Action: authz.ActionCreateTable, Resource: onNamespace, Handle: a.createTable, Change: true, Body: true},
+		{Method: http.MethodGet, Path: pathTable, Action: authz.ActionLoadTable, Resource: onTable, Query: []string{"snapshots"}, Handle: a.loadTable},
+		{Method: http.MethodHead, Path: pathTable, Action: authz.ActionLoadTable, Resource: onTable, Handle: a.tableExists},
+		{Method: http.MethodPost, Path: pathTable, Action: authz.ActionCommitTable, Resource: onTable, Handle: a.commitTable, Change: true, Body: true},
+		{Method: http.MethodDelete, Path: pathTable, Action: authz.ActionDropTable, Resource: onTable, Query: []string{"purgeRequested"}, Handle: a.dropTable, Change: true},
 	}
 }
 
 // endpoints is what clients are told is served. A client does not even try what
 // is not in the list.
-func endpoints(routes []route) []string {
+func endpoints(routes []serve.Route) []string {
 	out := make([]string, len(routes))
 	for i, r := range routes {
-		out[i] = r.method + " " + r.path
+		out[i] = r.Method + " " + r.Path
 	}
 	return out
 }
 
-// ginPath is a path as the router wants it.
-func ginPath(path string) string {
-	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+func onWarehouseAsked(c *serve.Call) authz.Resource {
+	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.Query.Get("warehouse")}
 }
 
-func onWarehouseAsked(c *call) authz.Resource {
-	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.query.Get("warehouse")}
+func onWarehouse(c *serve.Call) authz.Resource {
+	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.Warehouse}
 }
 
-func onWarehouse(c *call) authz.Resource {
-	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.warehouse}
-}
-
-func onParent(c *call) authz.Resource {
-	if parent := splitNamespace(c.query.Get("parent")); len(parent) > 0 {
-		return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.warehouse, Namespace: parent}
+func onParent(c *serve.Call) authz.Resource {
+	if parent := serve.SplitNamespace(c.Query.Get("parent")); len(parent) > 0 {
+		return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.Warehouse, Namespace: parent}
 	}
 	return onWarehouse(c)
 }
 
-func onNamespace(c *call) authz.Resource {
-	return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.warehouse, Namespace: c.namespace}
+func onNamespace(c *serve.Call) authz.Resource {
+	return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.Warehouse, Namespace: c.Namespace}
 }
 
-func onTable(c *call) authz.Resource {
-	return authz.Resource{Kind: authz.KindTable, Warehouse: c.warehouse, Namespace: c.namespace, Name: c.table}
+func onTable(c *serve.Call) authz.Resource {
+	return authz.Resource{Kind: authz.KindTable, Warehouse: c.Warehouse, Namespace: c.Namespace, Name: c.Name}
 }

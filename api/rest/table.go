@@ -5,16 +5,17 @@ import (
 	"net/http"
 
 	"github.com/floeberg/floeberg/api/rest/wire"
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg"
 )
 
-func (a *api) listTables(ctx context.Context, c *call) (*reply, error) {
-	page, err := c.page()
+func (a *api) listTables(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	p, err := page(c)
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.catalog.ListTables(ctx, c.read, c.warehouse, c.namespace, page)
+	list, err := a.catalog.ListTables(ctx, c.Read, c.Warehouse, c.Namespace, p)
 	if err != nil {
 		return nil, err
 	}
@@ -22,19 +23,19 @@ func (a *api) listTables(ctx context.Context, c *call) (*reply, error) {
 	for i, id := range list.Identifiers {
 		out.Identifiers[i] = wire.Identifier{Namespace: id.Namespace, Name: id.Name}
 	}
-	return jsonReply(list.Index, out)
+	return serve.JSON(list.Index, out)
 }
 
-func (a *api) createTable(ctx context.Context, c *call) (*reply, error) {
-	req, err := wire.ParseCreateTable(c.body)
+func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	req, err := wire.ParseCreateTable(c.Body)
 	if err != nil {
 		return nil, err
 	}
 	if err := newName("table name", req.Name); err != nil {
 		return nil, err
 	}
-	t, err := a.catalog.CreateTable(ctx, c.change(), c.warehouse, catalog.CreateTable{
-		Identifier: catalog.Identifier{Namespace: c.namespace, Name: req.Name},
+	t, err := a.catalog.CreateTable(ctx, c.Change(), c.Warehouse, catalog.CreateTable{
+		Identifier: catalog.Identifier{Namespace: c.Namespace, Name: req.Name},
 		Location:   req.Location, Schema: req.Schema, PartitionSpec: req.PartitionSpec,
 		SortOrder: req.WriteOrder, Properties: req.Properties, Stage: req.StageCreate,
 	})
@@ -45,50 +46,50 @@ func (a *api) createTable(ctx context.Context, c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep := &reply{status: http.StatusOK, body: body, index: t.Index}
+	rep := &serve.Reply{Status: http.StatusOK, Body: body, Index: t.Index}
 	if !req.StageCreate {
 		// What is only staged can't be loaded, so there is nothing to name.
-		rep.etag = c.etag(t, false)
+		rep.ETag = etag(c, t, false)
 	}
 	return rep, nil
 }
 
-func (a *api) loadTable(ctx context.Context, c *call) (*reply, error) {
-	refsOnly, err := c.refsOnly()
+func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	refs, err := refsOnly(c)
 	if err != nil {
 		return nil, err
 	}
 	has := false
-	opts := catalog.LoadOptions{Read: c.read, RefsOnly: refsOnly}
-	if len(c.request.Header.Values("If-None-Match")) > 0 {
+	opts := catalog.LoadOptions{Read: c.Read, RefsOnly: refs}
+	if len(c.Request.Header.Values("If-None-Match")) > 0 {
 		opts.Unless = func(t *catalog.Table) bool {
-			has = holds(c.request.Header, c.etag(t, refsOnly))
+			has = holds(c.Request.Header, etag(c, t, refs))
 			return has
 		}
 	}
-	t, err := a.catalog.LoadTable(ctx, c.warehouse, c.identifier(), opts)
+	t, err := a.catalog.LoadTable(ctx, c.Warehouse, c.Identifier(), opts)
 	if err != nil {
 		return nil, err
 	}
-	rep := &reply{status: http.StatusOK, etag: c.etag(t, refsOnly), index: t.Index}
+	rep := &serve.Reply{Status: http.StatusOK, ETag: etag(c, t, refs), Index: t.Index}
 	if has {
-		rep.status = http.StatusNotModified
+		rep.Status = http.StatusNotModified
 		return rep, nil
 	}
-	rep.body, err = wire.LoadTable(t.MetadataLocation, t.Metadata)
+	rep.Body, err = wire.LoadTable(t.MetadataLocation, t.Metadata)
 	return rep, err
 }
 
-func (a *api) tableExists(ctx context.Context, c *call) (*reply, error) {
-	index, err := a.catalog.TableExists(ctx, c.read, c.warehouse, c.identifier())
+func (a *api) tableExists(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	index, err := a.catalog.TableExists(ctx, c.Read, c.Warehouse, c.Identifier())
 	if err != nil {
 		return nil, err
 	}
-	return noContent(index), nil
+	return serve.NoContent(index), nil
 }
 
-func (a *api) commitTable(ctx context.Context, c *call) (*reply, error) {
-	req, err := wire.ParseCommitTable(c.body)
+func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	req, err := wire.ParseCommitTable(c.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +102,12 @@ func (a *api) commitTable(ctx context.Context, c *call) (*reply, error) {
 		return nil, err
 	}
 	if iceberg.IsCreate(requirements) {
-		if err := newName("table name", c.table); err != nil {
+		if err := newName("table name", c.Name); err != nil {
 			return nil, err
 		}
 	}
-	t, err := a.catalog.CommitTable(ctx, c.change(), c.warehouse, catalog.CommitTable{
-		Identifier: c.identifier(), Requirements: requirements, Updates: updates,
+	t, err := a.catalog.CommitTable(ctx, c.Change(), c.Warehouse, catalog.CommitTable{
+		Identifier: c.Identifier(), Requirements: requirements, Updates: updates,
 	})
 	if err != nil {
 		return nil, err
@@ -115,17 +116,17 @@ func (a *api) commitTable(ctx context.Context, c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reply{status: http.StatusOK, body: body, etag: c.etag(t, false), index: t.Index}, nil
+	return &serve.Reply{Status: http.StatusOK, Body: body, ETag: etag(c, t, false), Index: t.Index}, nil
 }
 
-func (a *api) dropTable(ctx context.Context, c *call) (*reply, error) {
-	purge, err := c.purge()
+func (a *api) dropTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	purge, err := purgeRequested(c)
 	if err != nil {
 		return nil, err
 	}
-	index, err := a.catalog.DropTable(ctx, c.change(), c.warehouse, c.identifier(), purge)
+	index, err := a.catalog.DropTable(ctx, c.Change(), c.Warehouse, c.Identifier(), purge)
 	if err != nil {
 		return nil, err
 	}
-	return noContent(index), nil
+	return serve.NoContent(index), nil
 }

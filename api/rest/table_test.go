@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/rest/wire"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -257,7 +256,7 @@ func TestDefaultConsistency(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	var got []catalog.Read
-	h := s.node("n1", func(o *rest.Options) {
+	h := s.node("n1", func(o *nodeOptions) {
 		o.Consistency = catalog.Bounded
 		o.Catalog = spy{Catalog: o.Catalog, warehouse: func(r catalog.Read) { got = append(got, r) }}
 	})

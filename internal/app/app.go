@@ -14,7 +14,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/cluster"
@@ -293,20 +295,27 @@ func (a *App) serveProtocol(context.Context) error {
 	if err := a.metrics.Watch(a.sources()); err != nil {
 		return err
 	}
-	handler, err := rest.New(rest.Options{
-		Catalog:             cat,
-		Authenticator:       authenticator,
-		Authorizer:          timedAuthorizer{authz.Groups{}, a.metrics},
-		NodeID:              a.config.NodeID,
-		Logger:              a.logger.With(slog.String("room", "api")),
-		Events:              apiEvents(a.metrics),
-		Ready:               a.Ready,
-		Metrics:             a.metrics.Handler(),
-		RequestContext:      cluster.WithRequestID,
-		Consistency:         catalogConsistency(a.config.ReadConsistency),
-		MaxStaleness:        a.config.MaxStaleness,
-		IdempotencyLifetime: answerLifetime,
-	})
+	routes, err := rest.Routes(rest.Options{Catalog: cat, IdempotencyLifetime: answerLifetime})
+	if err != nil {
+		return err
+	}
+	managed, err := management.Routes(management.Options{Catalog: cat})
+	if err != nil {
+		return err
+	}
+	handler, err := serve.New(serve.Options{
+		Authenticator:  authenticator,
+		Authorizer:     timedAuthorizer{authz.Groups{}, a.metrics},
+		NodeID:         a.config.NodeID,
+		Logger:         a.logger.With(slog.String("room", "api")),
+		Events:         apiEvents(a.metrics),
+		Ready:          a.Ready,
+		Metrics:        a.metrics.Handler(),
+		Open:           rest.Open(),
+		RequestContext: cluster.WithRequestID,
+		Consistency:    catalogConsistency(a.config.ReadConsistency),
+		MaxStaleness:   a.config.MaxStaleness,
+	}, append(routes, managed...))
 	if err != nil {
 		return err
 	}
@@ -320,7 +329,7 @@ func (a *App) serveProtocol(context.Context) error {
 // client goes on trying.
 const answerLifetime = 30 * time.Minute
 
-func (a *App) authenticator() (rest.Authenticator, error) {
+func (a *App) authenticator() (serve.Authenticator, error) {
 	if !a.config.Auth {
 		a.logger.Warn("authentication is off: everybody who reaches this node may do everything")
 		return authn.Off{}, nil

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm/state"
@@ -66,11 +66,11 @@ func apiEvents(m *ops.Metrics) middleware.Events {
 
 // timedAuthorizer tells metrics how long decisions take.
 type timedAuthorizer struct {
-	rest.Authorizer
+	serve.Authorizer
 	metrics *ops.Metrics
 }
 
-// Authorize implements rest.Authorizer.
+// Authorize implements serve.Authorizer.
 func (t timedAuthorizer) Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error {
 	begun := time.Now()
 	err := t.Authorizer.Authorize(ctx, p, a, r)

@@ -1,3 +1,5 @@
+// Package wire is the bodies of the Iceberg REST protocol: what they look like,
+// how requests are read and answers written.
 package wire
 
 import (

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/floeberg/floeberg/api/jsonbody"
+
 // CreateNamespace is a request for a new namespace.
 type CreateNamespace struct {
 	Namespace  []string
@@ -12,17 +14,17 @@ func ParseCreateNamespace(body []byte) (*CreateNamespace, error) {
 		Namespace  []*string          `json:"namespace"`
 		Properties map[string]*string `json:"properties"`
 	}
-	if err := decode(body, &raw); err != nil {
+	if err := jsonbody.Decode(body, &raw); err != nil {
 		return nil, err
 	}
 	if raw.Namespace == nil {
-		return nil, malformed("namespace", "is missing")
+		return nil, jsonbody.Fault("namespace", "is missing")
 	}
-	path, err := names("namespace", raw.Namespace)
+	path, err := jsonbody.Names("namespace", raw.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	props, err := values("properties", raw.Properties)
+	props, err := jsonbody.Values("properties", raw.Properties)
 	if err != nil {
 		return nil, err
 	}
@@ -41,14 +43,14 @@ func ParseUpdateProperties(body []byte) (*UpdateProperties, error) {
 		Removals []*string          `json:"removals"`
 		Updates  map[string]*string `json:"updates"`
 	}
-	if err := decode(body, &raw); err != nil {
+	if err := jsonbody.Decode(body, &raw); err != nil {
 		return nil, err
 	}
-	removals, err := names("removals", raw.Removals)
+	removals, err := jsonbody.Names("removals", raw.Removals)
 	if err != nil {
 		return nil, err
 	}
-	updates, err := values("updates", raw.Updates)
+	updates, err := jsonbody.Values("updates", raw.Updates)
 	if err != nil {
 		return nil, err
 	}

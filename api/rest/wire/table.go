@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/floeberg/floeberg/api/jsonbody"
+)
 
 // CreateTable is a request for a new table. The parts that the format defines
 // stay as they came.
@@ -25,23 +29,23 @@ func ParseCreateTable(body []byte) (*CreateTable, error) {
 		StageCreate   bool               `json:"stage-create"`
 		Properties    map[string]*string `json:"properties"`
 	}
-	if err := decode(body, &raw); err != nil {
+	if err := jsonbody.Decode(body, &raw); err != nil {
 		return nil, err
 	}
 	if raw.Name == nil {
-		return nil, malformed("name", "is missing")
+		return nil, jsonbody.Fault("name", "is missing")
 	}
-	schema := present(raw.Schema)
+	schema := jsonbody.Present(raw.Schema)
 	if schema == nil {
-		return nil, malformed("schema", "is missing")
+		return nil, jsonbody.Fault("schema", "is missing")
 	}
-	props, err := values("properties", raw.Properties)
+	props, err := jsonbody.Values("properties", raw.Properties)
 	if err != nil {
 		return nil, err
 	}
 	return &CreateTable{
 		Name: *raw.Name, Location: raw.Location, Schema: schema,
-		PartitionSpec: present(raw.PartitionSpec), WriteOrder: present(raw.WriteOrder),
+		PartitionSpec: jsonbody.Present(raw.PartitionSpec), WriteOrder: jsonbody.Present(raw.WriteOrder),
 		StageCreate: raw.StageCreate, Properties: props,
 	}, nil
 }
@@ -67,10 +71,10 @@ func ParseCommitTable(body []byte) (*CommitTable, error) {
 		Requirements json.RawMessage `json:"requirements"`
 		Updates      json.RawMessage `json:"updates"`
 	}
-	if err := decode(body, &raw); err != nil {
+	if err := jsonbody.Decode(body, &raw); err != nil {
 		return nil, err
 	}
-	out := &CommitTable{Requirements: present(raw.Requirements), Updates: present(raw.Updates)}
+	out := &CommitTable{Requirements: jsonbody.Present(raw.Requirements), Updates: jsonbody.Present(raw.Updates)}
 	if out.Requirements == nil {
 		out.Requirements = emptyList
 	}
@@ -78,10 +82,10 @@ func ParseCommitTable(body []byte) (*CommitTable, error) {
 		out.Updates = emptyList
 	}
 	if out.Requirements[0] != '[' {
-		return nil, malformed("requirements", "must be an array")
+		return nil, jsonbody.Fault("requirements", "must be an array")
 	}
 	if out.Updates[0] != '[' {
-		return nil, malformed("updates", "must be an array")
+		return nil, jsonbody.Fault("updates", "must be an array")
 	}
 	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/floeberg/floeberg/api/jsonbody"
 	"github.com/floeberg/floeberg/api/rest/wire"
 )
 
@@ -103,7 +104,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		check := func(err error) {
-			var malformed *wire.Malformed
+			var malformed *jsonbody.Malformed
 			if err != nil && (!errors.As(err, &malformed) || malformed.Error() == "") {
 				t.Errorf("%q: %v", body, err)
 			}

@@ -1,4 +1,4 @@
-package rest
+package serve
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/floeberg/floeberg/api/jsonbody"
 	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/api/rest/wire"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -35,7 +35,8 @@ type requestError struct{ text string }
 func (e *requestError) Error() string { return e.text }
 func (e *requestError) Unwrap() error { return errBadRequest }
 
-func badRequest(format string, args ...any) error {
+// BadRequest is the error of a request that can't be read; clients are shown the text.
+func BadRequest(format string, args ...any) error {
 	return &requestError{text: fmt.Sprintf(format, args...)}
 }
 
@@ -128,7 +129,7 @@ func judgeError(err error, requestID string) verdict {
 			return v
 		}
 	}
-	var body *wire.Malformed
+	var body *jsonbody.Malformed
 	if errors.As(err, &body) {
 		return verdict{status: http.StatusBadRequest, errorType: "BadRequestException", message: body.Error()}
 	}
@@ -148,7 +149,7 @@ func judgeError(err error, requestID string) verdict {
 }
 
 // answerError writes an error as Iceberg's clients read it.
-func (a *api) answerError(g *gin.Context, err error) {
+func (s *server) answerError(g *gin.Context, err error) {
 	v := judgeError(err, middleware.RequestID(g.Request.Context()))
 	middleware.SetErrorType(g, v.errorType)
 	h := g.Writer.Header()
@@ -158,11 +159,11 @@ func (a *api) answerError(g *gin.Context, err error) {
 	if v.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="floeberg"`)
 	}
-	writeJSON(g, v.status, wire.Error{Error: wire.ErrorDetail{Message: v.message, Type: v.errorType, Code: v.status}})
+	WriteJSON(g, v.status, errorBody{errorDetail{Message: v.message, Type: v.errorType, Code: v.status}})
 }
 
-// writeJSON writes a small body of plain strings and numbers.
-func writeJSON(g *gin.Context, status int, body any) {
+// WriteJSON writes a small body of plain strings and numbers.
+func WriteJSON(g *gin.Context, status int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		panic(fmt.Sprintf("a body of plain fields can't be written: %v", err))

@@ -1,4 +1,4 @@
-package rest
+package serve
 
 import (
 	"crypto/sha256"
@@ -24,25 +24,25 @@ func idempotencyKey(h http.Header) (string, error) {
 	case len(values) == 0:
 		return "", nil
 	case len(values) > 1:
-		return "", badRequest("Header %s is given %d times", IdempotencyKeyHeader, len(values))
+		return "", BadRequest("Header %s is given %d times", IdempotencyKeyHeader, len(values))
 	}
 	key := strings.TrimSpace(values[0])
 	if key == "" {
 		return "", nil
 	}
 	if len(key) != uuidText || uuid.Validate(key) != nil {
-		return "", badRequest("Header %s must be a UUID of 36 characters", IdempotencyKeyHeader)
+		return "", BadRequest("Header %s must be a UUID of 36 characters", IdempotencyKeyHeader)
 	}
 	return strings.ToLower(key), nil
 }
 
-// change is what the catalog must know of a change beside its own arguments.
-func (c *call) change() catalog.Change {
-	change := catalog.Change{Principal: c.principal.ID, Key: c.key}
+// Change is what the catalog must know of a change beside its own arguments.
+func (c *Call) Change() catalog.Change {
+	change := catalog.Change{Principal: c.Principal.ID, Key: c.key}
 	if c.key != "" {
 		change.Fingerprint = c.fingerprint()
 	}
-	for _, e := range c.principal.Evidence {
+	for _, e := range c.Principal.Evidence {
 		change.Guards = append(change.Guards, catalog.Guard{Key: e.Key, Revision: e.Revision})
 	}
 	return change
@@ -50,7 +50,7 @@ func (c *call) change() catalog.Change {
 
 // fingerprint is what a key is bound to: the method, the path after decoding, so
 // that two spellings of one name are one request, the parameters and the body.
-func (c *call) fingerprint() []byte {
+func (c *Call) fingerprint() []byte {
 	h := sha256.New()
 	var length [8]byte
 	add := func(parts ...string) {
@@ -60,7 +60,11 @@ func (c *call) fingerprint() []byte {
 			h.Write([]byte(part))
 		}
 	}
-	add(c.route.method, c.route.path, c.warehouse, strings.Join(c.namespace, separator), c.table, c.query.Encode())
-	h.Write(c.body)
+	add(c.Route.Method, c.Route.Path)
+	for _, p := range c.params {
+		add(p.Value)
+	}
+	add(c.Query.Encode())
+	h.Write(c.Body)
 	return h.Sum(nil)
 }

@@ -1,6 +1,6 @@
-// Package wire is the bodies of the Iceberg REST protocol: what they look like,
-// how requests are read and answers written.
-package wire
+// Package jsonbody reads request bodies that are JSON objects, and names the
+// field at fault where one is not what it should be.
+package jsonbody
 
 import (
 	"bytes"
@@ -27,21 +27,22 @@ func (m *Malformed) Error() string {
 	return fmt.Sprintf("Invalid request body: field %q %s", m.Field, m.Problem)
 }
 
-func malformed(field, format string, args ...any) error {
+// Fault is the error of a field.
+func Fault(field, format string, args ...any) error {
 	return &Malformed{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
 
-// decode reads a body that is one JSON object. Fields that it does not know are
+// Decode reads a body that is one JSON object. Fields that it does not know are
 // skipped: newer clients send them.
-func decode(body []byte, into any) error {
+func Decode(body []byte, into any) error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {
 	case len(trimmed) == 0:
-		return malformed("", "it is empty")
+		return Fault("", "it is empty")
 	case trimmed[0] != '{':
-		return malformed("", "it is not a JSON object")
+		return Fault("", "it is not a JSON object")
 	case !utf8.Valid(body):
-		return malformed("", "it is not valid UTF-8")
+		return Fault("", "it is not valid UTF-8")
 	}
 	err := json.Unmarshal(body, into)
 	var wrongType *json.UnmarshalTypeError
@@ -50,11 +51,11 @@ func decode(body []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrongType):
-		return malformed(wrongType.Field, "must be %s, not %s", typeName(wrongType), wrongType.Value)
+		return Fault(wrongType.Field, "must be %s, not %s", typeName(wrongType), wrongType.Value)
 	case errors.As(err, &syntax):
-		return malformed("", "%s (at byte %d)", syntax.Error(), syntax.Offset)
+		return Fault("", "%s (at byte %d)", syntax.Error(), syntax.Offset)
 	}
-	return malformed("", "%s", err)
+	return Fault("", "%s", err)
 }
 
 // typeName is what JSON calls the type that a field must have.
@@ -76,32 +77,32 @@ func typeName(err *json.UnmarshalTypeError) string {
 	return "a number"
 }
 
-// present is raw, or nil where the field was missing or null.
-func present(raw json.RawMessage) json.RawMessage {
+// Present is raw, or nil where the field was missing or null.
+func Present(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
 	return raw
 }
 
-// values takes a map of properties whose values must not be null.
-func values(field string, in map[string]*string) (map[string]string, error) {
+// Values takes a map of properties whose values must not be null.
+func Values(field string, in map[string]*string) (map[string]string, error) {
 	out := make(map[string]string, len(in))
 	for key, value := range in {
 		if value == nil {
-			return nil, malformed(field+"."+key, "must be a string, not null")
+			return nil, Fault(field+"."+key, "must be a string, not null")
 		}
 		out[key] = *value
 	}
 	return out, nil
 }
 
-// names takes a list of names none of which may be null.
-func names(field string, in []*string) ([]string, error) {
+// Names takes a list of names none of which may be null.
+func Names(field string, in []*string) ([]string, error) {
 	out := make([]string, len(in))
 	for i, name := range in {
 		if name == nil {
-			return nil, malformed(field, "must not hold null")
+			return nil, Fault(field, "must not hold null")
 		}
 		out[i] = *name
 	}

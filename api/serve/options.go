@@ -1,4 +1,4 @@
-package rest
+package serve
 
 import (
 	"context"
@@ -8,13 +8,28 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/api/middleware"
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
+// Authenticator finds out who asks.
+type Authenticator interface {
+	// Authenticate returns who the credentials belong to.
+	Authenticate(ctx context.Context, c authn.Credentials) (authz.Principal, error)
+	// Recheck proves that what an earlier answer rested on still holds.
+	Recheck(ctx context.Context, p authz.Principal) error
+}
+
+// Authorizer decides what a principal may do.
+type Authorizer interface {
+	// Authorize returns nil where the principal may do it.
+	Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error
+}
+
 // Options are what the handler is made of.
 type Options struct {
-	// Catalog, Authenticator and Authorizer are required.
-	Catalog       Catalog
+	// Authenticator and Authorizer are required.
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	// NodeID is shown in each answer. Required.
@@ -26,6 +41,8 @@ type Options struct {
 	Ready func() error
 	// Metrics answers /metrics; nil leaves that path out.
 	Metrics http.Handler
+	// Open are further operations that are answered to everybody.
+	Open []OpenRoute
 	// RequestContext hands a request's name on to rooms that keep it in a context
 	// of their own.
 	RequestContext func(ctx context.Context, requestID string) context.Context
@@ -34,10 +51,6 @@ type Options struct {
 	Consistency catalog.Consistency
 	// MaxStaleness is what a bounded read tolerates. Default 5 s.
 	MaxStaleness time.Duration
-	// IdempotencyLifetime is how long an Idempotency-Key is remembered, as clients
-	// are told; 0 tells them that there is no such thing.
-	IdempotencyLifetime time.Duration
-
 	// RequestTimeout is how long a request may take once its body is there.
 	// Default 30 s: an election, and a slow object store, fit in.
 	RequestTimeout time.Duration
@@ -56,14 +69,12 @@ type Options struct {
 
 func (o *Options) complete() error {
 	switch {
-	case o.Catalog == nil:
-		return errors.New("rest: Catalog is missing")
 	case o.Authenticator == nil:
-		return errors.New("rest: Authenticator is missing")
+		return errors.New("serve: Authenticator is missing")
 	case o.Authorizer == nil:
-		return errors.New("rest: Authorizer is missing")
+		return errors.New("serve: Authorizer is missing")
 	case o.NodeID == "":
-		return errors.New("rest: NodeID is missing")
+		return errors.New("serve: NodeID is missing")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -1,4 +1,4 @@
-package rest
+package serve
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/floeberg/floeberg/api/jsonbody"
 	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/api/rest/wire"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -103,8 +103,8 @@ func TestOtherErrors(t *testing.T) {
 		{authn.ErrUnavailable, "503 ServiceUnavailableException retry", ""},
 		{authn.ErrChanged, "503 ServiceUnavailableException retry", ""},
 		{authz.ErrDenied, "403 ForbiddenException", ""},
-		{badRequest("no %s", "good"), "400 BadRequestException", "no good"},
-		{&wire.Malformed{Field: "f", Problem: "is missing"}, "400 BadRequestException", `"f" is missing`},
+		{BadRequest("no %s", "good"), "400 BadRequestException", "no good"},
+		{&jsonbody.Malformed{Field: "f", Problem: "is missing"}, "400 BadRequestException", `"f" is missing`},
 		{iceberg.ErrInvalid, "400 BadRequestException", ""},
 		{iceberg.ErrUnsupported, "406 UnsupportedOperationException", ""},
 		{errNoRoute, "404 NoSuchEndpointException", ""},

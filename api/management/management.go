@@ -1,0 +1,50 @@
+// Package management is the operators' side of HTTP: what the commands use. Its
+// paths begin with /management/v1, its fields are in snake_case.
+package management
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/internal/catalog"
+)
+
+// Catalog is the use cases that operators need.
+type Catalog interface {
+	// Warehouse returns a warehouse by name.
+	Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error)
+}
+
+// Options are what the operators' side is made of.
+type Options struct {
+	// Catalog is required.
+	Catalog Catalog
+}
+
+// api is the handlers' common ground.
+type api struct {
+	catalog Catalog
+}
+
+// Routes are the operations of operators.
+func Routes(opts Options) ([]serve.Route, error) {
+	if opts.Catalog == nil {
+		return nil, errors.New("management: Catalog is missing")
+	}
+	a := &api{catalog: opts.Catalog}
+	return []serve.Route{
+		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
+	}, nil
+}
+
+const (
+	pathRoot      = "/management/v1"
+	pathWarehouse = pathRoot + "/warehouses/{warehouse}"
+)
+
+func onWarehouse(c *serve.Call) authz.Resource {
+	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.Param("warehouse")}
+}

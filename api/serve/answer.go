@@ -1,0 +1,148 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/floeberg/floeberg/api/middleware"
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/catalog"
+)
+
+// IndexHeader is the log index that an answer reflects.
+const IndexHeader = "Floeberg-Index"
+
+// maxJudgements bounds how often a request is judged anew because the rights of
+// the one who asks changed while it was under way.
+const maxJudgements = 3
+
+// serve answers one route.
+func (s *server) serve(r Route) gin.HandlerFunc {
+	return func(g *gin.Context) {
+		c, err := s.newCall(g, &r)
+		if err != nil {
+			// Nobody is told what is wrong with a request before it is known who asks.
+			if _, authErr := s.authenticate(g, g.Request.Context()); authErr != nil {
+				err = authErr
+			}
+			middleware.Fail(g, err)
+			return
+		}
+		rep, release, err := s.answer(g, c)
+		// The catalog may keep no part of the body, so it counts only until here.
+		defer release()
+		if err != nil {
+			middleware.Fail(g, err)
+			return
+		}
+		s.write(g, rep)
+	}
+}
+
+// answer judges and carries out a call. Where it turns out that a right which
+// the judgement rested on has changed, the call is judged anew: the one who asks
+// gets the answer that its rights allow now.
+func (s *server) answer(g *gin.Context, c *Call) (rep *Reply, release func(), err error) {
+	release = func() {}
+	for range maxJudgements {
+		if err := s.judge(g, c); err != nil {
+			return nil, release, err
+		}
+		if c.Route.Body && !c.bodyRead {
+			c.bodyRead = true
+			if c.Body, release, err = s.bodies.Read(g.Request); err != nil {
+				return nil, release, err
+			}
+		}
+		rep, err = s.carryOut(g.Request.Context(), c)
+		if !errors.Is(err, authn.ErrChanged) && catalog.KindOf(err) != catalog.KindRevoked {
+			break
+		}
+	}
+	return rep, release, err
+}
+
+// judge finds out who asks and whether they may: one question each.
+func (s *server) judge(g *gin.Context, c *Call) error {
+	ctx, cancel := context.WithTimeout(g.Request.Context(), s.opts.RequestTimeout)
+	defer cancel()
+	var err error
+	if c.Principal, err = s.authenticate(g, ctx); err != nil {
+		return err
+	}
+	return s.authorize(ctx, c.Principal, c.Route.Action, c.Route.Resource(c))
+}
+
+func (s *server) authorize(ctx context.Context, p authz.Principal, action authz.Action, resource authz.Resource) error {
+	err := s.opts.Authorizer.Authorize(ctx, p, action, resource)
+	if errors.Is(err, authz.ErrDenied) && s.opts.Events.Denied != nil {
+		s.opts.Events.Denied(string(action))
+	}
+	return err
+}
+
+func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Principal, error) {
+	p, err := s.opts.Authenticator.Authenticate(ctx, middleware.Credentials(g.Request))
+	if err != nil {
+		if s.opts.Events.AuthFailed != nil {
+			s.opts.Events.AuthFailed(authn.Reason(err))
+		}
+		return p, err
+	}
+	middleware.SetPrincipal(g, p.ID)
+	return p, nil
+}
+
+// carryOut does what was asked for, and proves that the rights still held when
+// it was done. A change that took place needs no such proof: its transaction
+// carried the evidence.
+func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.RequestTimeout)
+	defer cancel()
+	rep, err := c.Route.Handle(ctx, c)
+	if !c.Route.Change && c.Read.Consistency == catalog.Linearizable || c.Route.Change && decidedByState(err) {
+		if recheck := s.opts.Authenticator.Recheck(ctx, c.Principal); recheck != nil {
+			return nil, recheck
+		}
+	}
+	return rep, err
+}
+
+// write sends a reply.
+func (s *server) write(g *gin.Context, rep *Reply) {
+	h := g.Writer.Header()
+	if rep.Index > 0 {
+		h.Set(IndexHeader, strconv.FormatUint(rep.Index, 10))
+	}
+	if rep.ETag != "" {
+		h.Set("ETag", rep.ETag)
+	}
+	if rep.Body == nil {
+		g.Writer.WriteHeader(rep.Status)
+		g.Writer.WriteHeaderNow()
+		return
+	}
+	size := 0
+	for _, piece := range rep.Body {
+		size += len(piece)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(size))
+	g.Writer.WriteHeader(rep.Status)
+	start := time.Now()
+	for _, piece := range rep.Body {
+		if _, err := g.Writer.Write(piece); err != nil {
+			ctx := g.Request.Context()
+			s.opts.Logger.LogAttrs(ctx, slog.LevelDebug, "the client did not take its answer",
+				slog.String("request_id", middleware.RequestID(ctx)),
+				slog.Duration("after", time.Since(start)), slog.Any("error", err))
+			return
+		}
+	}
+}

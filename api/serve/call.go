@@ -1,0 +1,121 @@
+package serve
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/internal/catalog"
+)
+
+// ConsistencyHeader asks for a read that is as current as it says.
+const ConsistencyHeader = "Floeberg-Consistency"
+
+// Separator stands between the levels of a namespace in paths and parameters.
+const Separator = "\x1f"
+
+// Call is a request that was read, but for its body, which comes last.
+type Call struct {
+	Route     *Route
+	Request   *http.Request
+	Principal authz.Principal
+	// Warehouse, Namespace and Name are those of the path; Name is a table's or a view's.
+	Warehouse string
+	Namespace catalog.Namespace
+	Name      string
+	Query     url.Values
+	// Read is how current the answer to a read must be.
+	Read catalog.Read
+	Body []byte
+
+	params   gin.Params
+	key      string
+	bodyRead bool
+	judge    func(context.Context, authz.Action, authz.Resource) error
+}
+
+// Param is a part of the path by the name that the route gives it.
+func (c *Call) Param(name string) string { return c.params.ByName(name) }
+
+// Identifier is the table or view that the path names.
+func (c *Call) Identifier() catalog.Identifier {
+	return catalog.Identifier{Namespace: c.Namespace, Name: c.Name}
+}
+
+// Authorize asks for one more right than the route does: for requests whose body
+// says what else they touch.
+func (c *Call) Authorize(ctx context.Context, action authz.Action, resource authz.Resource) error {
+	return c.judge(ctx, action, resource)
+}
+
+// newCall reads all of a request but its body.
+func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
+	c := &Call{
+		Route: r, Request: g.Request, params: g.Params,
+		Warehouse: g.Param("prefix"), Namespace: SplitNamespace(g.Param("namespace")),
+		Name: g.Param("table") + g.Param("view"),
+	}
+	c.judge = func(ctx context.Context, action authz.Action, resource authz.Resource) error {
+		return s.authorize(ctx, c.Principal, action, resource)
+	}
+	for _, param := range g.Params {
+		if param.Value == "" {
+			// The router takes "//" for an empty name; nothing has one, and an empty
+			// warehouse would be the default one.
+			return nil, errNoRoute
+		}
+	}
+	var err error
+	if c.Query, err = url.ParseQuery(g.Request.URL.RawQuery); err != nil {
+		return nil, BadRequest("Invalid query: %v", err)
+	}
+	for _, name := range r.Query {
+		if n := len(c.Query[name]); n > 1 {
+			// Which of them is meant can't be told.
+			return nil, BadRequest("Invalid query: parameter %s is given %d times", name, n)
+		}
+	}
+	if r.Change {
+		c.key, err = idempotencyKey(g.Request.Header)
+	} else {
+		c.Read, err = s.consistency(g.Request.Header)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// SplitNamespace reads the levels of a namespace; "" has none.
+func SplitNamespace(joined string) catalog.Namespace {
+	if joined == "" {
+		return nil
+	}
+	return strings.Split(joined, Separator)
+}
+
+func (s *server) consistency(h http.Header) (catalog.Read, error) {
+	read := catalog.Read{Consistency: s.opts.Consistency, MaxStaleness: s.opts.MaxStaleness}
+	values := h.Values(ConsistencyHeader)
+	switch {
+	case len(values) == 0:
+		return read, nil
+	case len(values) > 1:
+		return read, BadRequest("Header %s is given %d times", ConsistencyHeader, len(values))
+	}
+	switch strings.ToLower(strings.TrimSpace(values[0])) {
+	case "linearizable":
+		read.Consistency = catalog.Linearizable
+	case "bounded":
+		read.Consistency = catalog.Bounded
+	case "stale":
+		read.Consistency = catalog.Stale
+	default:
+		return read, BadRequest("Header %s must be linearizable, bounded or stale, not %q", ConsistencyHeader, values[0])
+	}
+	return read, nil
+}

@@ -1,0 +1,67 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/floeberg/floeberg/authz"
+)
+
+// Route is one operation. A table of routes is the only place that an operation
+// is added in: it registers the path and demands the right.
+type Route struct {
+	Method string
+	// Path is written with its parameters in braces, as descriptions of APIs do.
+	Path string
+	// Query is the parameters that the operation reads. Others are skipped.
+	Query []string
+	// Action is what a principal must be allowed to do; a route without one is
+	// refused at start.
+	Action authz.Action
+	// Resource is what it is done to.
+	Resource func(*Call) authz.Resource
+	// Change tells that it changes something: it carries an Idempotency-Key, and
+	// its answer rests on the log instead of a read.
+	Change bool
+	// Body tells that the request has one.
+	Body   bool
+	Handle func(context.Context, *Call) (*Reply, error)
+}
+
+// OpenRoute is an operation that is answered to everybody.
+type OpenRoute struct {
+	Method string
+	Path   string
+	Handle gin.HandlerFunc
+}
+
+// ginPath is a path as the router wants it.
+func ginPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// Reply is an answer that was decided and not yet written.
+type Reply struct {
+	Status int
+	// Body is written piece after piece; nil is none.
+	Body [][]byte
+	ETag string
+	// Index is the log index that the answer reflects; 0 is not shown.
+	Index uint64
+}
+
+// JSON is a reply with a small body.
+func JSON(index uint64, body any) (*Reply, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return &Reply{Status: http.StatusOK, Body: [][]byte{data}, Index: index}, nil
+}
+
+// NoContent is a reply that says yes.
+func NoContent(index uint64) *Reply { return &Reply{Status: http.StatusNoContent, Index: index} }
