@@ -103,26 +103,38 @@ func readParts(v *state.View, id []byte) (head []byte, parts []iceberg.Part, err
 		return nil, nil, broken(errHeadMissing)
 	}
 	head = append([]byte(nil), value.Data...)
+	err = eachPart(v, id, func(list iceberg.List, ordinal uint64, raw []byte) {
+		parts = append(parts, iceberg.Part{
+			PartKey: iceberg.PartKey{List: list, Ordinal: ordinal},
+			JSON:    append([]byte(nil), raw...),
+		})
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return head, parts, nil
+}
+
+// eachPart calls fn for each part of a table in order. The bytes are valid only
+// during the call.
+func eachPart(v *state.View, id []byte, fn func(list iceberg.List, ordinal uint64, raw []byte)) error {
 	var failed error
-	err = v.Scan(state.PartsOf(id), func(key []byte, value state.Value) bool {
-		list, ordinal, err := state.PartOf(key)
-		if err != nil {
-			failed = err
+	err := v.Scan(state.PartsOf(id), func(key []byte, value state.Value) bool {
+		var list uint8
+		var ordinal uint64
+		if list, ordinal, failed = state.PartOf(key); failed != nil {
 			return false
 		}
-		parts = append(parts, iceberg.Part{
-			PartKey: iceberg.PartKey{List: iceberg.List(list), Ordinal: ordinal},
-			JSON:    append([]byte(nil), value.Data...),
-		})
+		fn(iceberg.List(list), ordinal, value.Data)
 		return true
 	})
 	if err == nil {
 		err = failed
 	}
 	if err != nil {
-		return nil, nil, broken(err)
+		return broken(err)
 	}
-	return head, parts, nil
+	return nil
 }
 
 // writeParts adds to a plan what a change of a table's metadata stores.
@@ -196,20 +208,34 @@ func (c *Catalog) document(v *state.View, e *entry, refsOnly bool) ([]byte, erro
 	if doc != nil {
 		return doc, nil
 	}
-	if refsOnly {
-		t, err := c.loadMetadata(v, e)
-		if err != nil {
-			return nil, err
-		}
-		doc = t.AppendDocumentRefs(nil)
-	} else {
-		head, parts, err := readParts(v, e.record.Id)
-		if err != nil {
-			return nil, err
-		}
-		doc = iceberg.AppendDocument(nil, head, parts)
+	doc, err := assemble(v, e.record.Id, refsOnly)
+	if err != nil {
+		return nil, err
 	}
 	c.cache.putDocument(e.record.Id, e.revision, refsOnly, doc)
+	return doc, nil
+}
+
+// assemble makes a document of what is stored, and parses as little of it as it can.
+func assemble(v *state.View, id []byte, refsOnly bool) ([]byte, error) {
+	head, ok, err := v.Get(state.HeadKey(id))
+	if err != nil {
+		return nil, broken(err)
+	}
+	if !ok {
+		return nil, broken(errHeadMissing)
+	}
+	a, err := iceberg.Assemble(head.Data, refsOnly)
+	if err != nil {
+		return nil, broken(err)
+	}
+	if err := eachPart(v, id, func(list iceberg.List, _ uint64, raw []byte) { a.Add(list, raw) }); err != nil {
+		return nil, err
+	}
+	doc, err := a.Document()
+	if err != nil {
+		return nil, broken(err)
+	}
 	return doc, nil
 }
 

@@ -368,7 +368,7 @@ func TestDocumentWithReferencedSnapshotsOnly(t *testing.T) {
 	t.Parallel()
 	table := withSnapshots(t, newTable(t, "2", nil), 5)
 	table, _ = commit(t, testEnv(testNow+9), table, `[{"action":"set-snapshot-ref","ref-name":"t","type":"tag","snapshot-id":2}]`)
-	refs := mustParse(t, table.AppendDocumentRefs([]byte{}))
+	refs := mustParse(t, assembled(t, table.Head(), table.Parts(), true))
 	var ids []int64
 	for s, err := range refs.AllSnapshots() {
 		if err != nil {

@@ -130,12 +130,12 @@ func BenchmarkTableFromParts(b *testing.B) {
 	})
 }
 
-func BenchmarkAppendDocument(b *testing.B) {
+func BenchmarkAssemble(b *testing.B) {
 	benchEach(b, func(b *testing.B, _ int, table *iceberg.Table) {
 		head, parts := table.Head(), table.Parts()
 		var doc []byte
 		for b.Loop() {
-			doc = iceberg.AppendDocument(doc[:0], head, parts)
+			doc = assembled(b, head, parts, false)
 		}
 		b.SetBytes(int64(len(doc)))
 	})

@@ -375,7 +375,7 @@ func checkStored(t testing.TB, base, got *iceberg.Table, changes iceberg.Changes
 	if d := cmp.Diff(want, string(again.Document())); d != "" {
 		t.Errorf("document from the store (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(want, string(iceberg.AppendDocument(nil, got.Head(), got.Parts()))); d != "" {
+	if d := cmp.Diff(want, string(assembled(t, got.Head(), got.Parts(), false))); d != "" {
 		t.Errorf("spliced document (-want +got):\n%s", d)
 	}
 	reread, err := iceberg.ParseTable(got.Document())

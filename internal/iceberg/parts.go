@@ -3,7 +3,6 @@ package iceberg
 import (
 	"bytes"
 	"cmp"
-	"slices"
 	"strconv"
 )
 
@@ -108,33 +107,4 @@ func readOrdinals(raw []byte, lists *[numLists + 1]list) error {
 		lists[i+1].next = n
 	}
 	return nil
-}
-
-// AppendDocument appends the complete document that a stored head and its parts
-// make, without parsing any of them: it is for loads straight from the store.
-// The parts must be sorted by list and ordinal.
-func AppendDocument(dst, head []byte, parts []Part) []byte {
-	_, members, ok := splitHead(head)
-	if !ok {
-		return append(dst, head...)
-	}
-	size := len(members) + 128
-	for i := range parts {
-		size += len(parts[i].JSON) + 1
-	}
-	dst = slices.Grow(dst, size)
-	dst = append(append(dst, '{'), members...)
-	i := 0
-	for l := Snapshots; l <= numLists; l++ {
-		dst = append(append(append(dst, ',', '"'), listNames[l]...), `":[`...)
-		for first := true; i < len(parts) && parts[i].List == l; i++ {
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = append(dst, parts[i].JSON...)
-		}
-		dst = append(dst, ']')
-	}
-	return append(dst, '}')
 }

@@ -42,44 +42,19 @@ func (t *Table) Document() []byte { return t.AppendDocument(nil) }
 
 // AppendDocument appends the complete metadata document.
 func (t *Table) AppendDocument(dst []byte) []byte {
-	return t.appendDocument(dst, nil)
-}
-
-// AppendDocumentRefs appends the metadata document with only those snapshots
-// that a branch or tag refers to directly.
-func (t *Table) AppendDocumentRefs(dst []byte) []byte {
-	wanted := make(map[int64]struct{}, len(t.refs))
-	for _, ref := range t.refs {
-		wanted[ref.SnapshotID] = struct{}{}
-	}
-	return t.appendDocument(dst, func(i int) bool {
-		_, ok := wanted[t.snapshotIDs[i]]
-		return ok
-	})
-}
-
-func (t *Table) appendDocument(dst []byte, keep func(int) bool) []byte {
 	size := 4096
 	for l := range t.lists {
 		for _, it := range t.lists[l].items {
 			size += len(it.raw) + 1
 		}
 	}
-	if keep == nil {
-		dst = slices.Grow(dst, size)
-	}
-	dst = t.appendMembers(append(dst, '{'))
+	dst = t.appendMembers(append(slices.Grow(dst, size), '{'))
 	for l := Snapshots; l <= numLists; l++ {
 		dst = append(appendName(dst, listNames[l]), '[')
-		first := true
 		for i, it := range t.lists[l].items {
-			if l == Snapshots && keep != nil && !keep(i) {
-				continue
-			}
-			if !first {
+			if i > 0 {
 				dst = append(dst, ',')
 			}
-			first = false
 			dst = append(dst, it.raw...)
 		}
 		dst = append(dst, ']')

@@ -162,18 +162,22 @@ func TableFromParts(storedHead []byte, parts []Part) (*Table, error) {
 	return t, nil
 }
 
-func tableFromParts(storedHead []byte, parts []Part) (*Table, error) {
-	ordinals, _, ok := splitHead(storedHead)
-	if !ok {
-		return nil, invalidf("Stored head has no ordinals: %s", excerpt(storedHead))
-	}
-	r := readObject(storedHead, "stored head")
+func readStoredHead(stored []byte) (*head, error) {
+	r := readObject(stored, "stored head")
 	if r.err != nil {
 		return nil, r.err
 	}
 	// A document may have an unknown member of the same name; ours is the first.
 	r.members = r.members[1:]
-	h, err := readHead(r, storedSchema)
+	return readHead(r, storedSchema)
+}
+
+func tableFromParts(storedHead []byte, parts []Part) (*Table, error) {
+	ordinals, _, ok := splitHead(storedHead)
+	if !ok {
+		return nil, invalidf("Stored head has no ordinals: %s", excerpt(storedHead))
+	}
+	h, err := readStoredHead(storedHead)
 	if err != nil {
 		return nil, err
 	}
