@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -43,7 +44,8 @@ func TestConfigWithoutIdempotency(t *testing.T) {
 	}
 }
 
-// What clients are told is what is served, and the other way round.
+// What clients are told is what is served, and the other way round, but for
+// what is only refused with a good word.
 func TestEndpointsAreTheRoutes(t *testing.T) {
 	t.Parallel()
 	h := newSite(t).node("n1")
@@ -61,6 +63,11 @@ func TestEndpointsAreTheRoutes(t *testing.T) {
 		}
 		served = append(served, r.Method+" "+strings.Join(parts, "/"))
 	}
+	names := strings.NewReplacer("{prefix}", "default", "{namespace}", "a", "{table}", "t", "{", "", "}", "")
+	served = slices.DeleteFunc(served, func(endpoint string) bool {
+		method, path, _ := strings.Cut(endpoint, " ")
+		return ask{method: method, path: names.Replace(path)}.of(h).Code == http.StatusNotAcceptable
+	})
 	slices.Sort(told)
 	slices.Sort(served)
 	if diff := cmp.Diff(served, told); diff != "" {

@@ -34,5 +34,5 @@ func Routes(opts Options) ([]serve.Route, error) {
 	a := &api{opts: opts, catalog: opts.Catalog}
 	routes := a.routes()
 	a.endpoints = endpoints(routes)
-	return routes, nil
+	return append(routes, unsupported()...), nil
 }

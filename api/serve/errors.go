@@ -40,6 +40,12 @@ func BadRequest(format string, args ...any) error {
 	return &requestError{text: fmt.Sprintf(format, args...)}
 }
 
+// Unsupported is the error of an operation that the protocol has and we have not;
+// clients are shown the text.
+func Unsupported(text string) error {
+	return &catalog.Error{Kind: catalog.KindUnsupported, Message: text}
+}
+
 // verdict is what a client is told of an error.
 type verdict struct {
 	status int
