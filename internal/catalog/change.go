@@ -22,7 +22,10 @@ const maxAttempts = 50
 type plan struct {
 	preconditions []*command.Precondition
 	writes        []*command.Write
-	event         *state.Event
+	events        []*state.Event
+	// claimed are the places that the plan makes an entry's own, with those around
+	// them: true at the place itself.
+	claimed map[string]bool
 	// nothing tells that there is nothing to change: the answer needs a state
 	// proven current, and no log entry but for its own remembrance.
 	nothing bool
@@ -30,8 +33,9 @@ type plan struct {
 	outcome *state.Answer
 	// applied is called with the final result.
 	applied func(command.Result)
-	// abandoned is called where the proposal certainly did not and will not apply.
-	abandoned func()
+	// files are the metadata files that were written for it. No table will ever
+	// point to them where it certainly does not apply.
+	files []string
 }
 
 func (p *plan) require(conds ...*command.Precondition) {
@@ -39,6 +43,21 @@ func (p *plan) require(conds ...*command.Precondition) {
 }
 
 func (p *plan) write(writes ...*command.Write) { p.writes = append(p.writes, writes...) }
+
+func (p *plan) tell(event *state.Event) { p.events = append(p.events, event) }
+
+// then adds to what is done once the plan is applied.
+func (p *plan) then(do func(command.Result)) {
+	before := p.applied
+	if before == nil {
+		p.applied = do
+		return
+	}
+	p.applied = func(res command.Result) {
+		before(res)
+		do(res)
+	}
+}
 
 func (p *plan) putRecord(key []byte, record proto.Message) error {
 	data, err := state.Encode(record)
@@ -57,10 +76,17 @@ func (p *plan) putRecord(key []byte, record proto.Message) error {
 // a go-ahead. A refusal counts only where the state was proven current, so that
 // no client is turned away by the past.
 //
+// A plan that comes with a refusal is not proposed, and its files are deleted.
+//
 // It returns nil once a plan was applied (its applied function was called), the
 // remembered answer where the same request was carried out before, or a refusal.
 func (c *Catalog) change(ctx context.Context, ch Change, name []byte, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, error) {
-	leave, err := c.queues.enter(ctx, string(name))
+	return c.changeAll(ctx, ch, [][]byte{name}, attempt)
+}
+
+// changeAll is change for what concerns several names.
+func (c *Catalog) changeAll(ctx context.Context, ch Change, names [][]byte, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, error) {
+	leave, err := c.queues.enterAll(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -153,13 +179,18 @@ func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven boo
 	var p *plan
 	if err == nil {
 		p, err = attempt(ctx, v)
+		if err != nil && p != nil {
+			c.deleteOrphans(p.files...)
+		}
 	}
 	switch {
 	case err == nil && p.nothing && ch.Key == "":
 		if !proven {
 			return nil, prove, nil
 		}
-		p.applied(command.Result{Outcome: command.Applied, Index: v.Index})
+		if p.applied != nil {
+			p.applied(command.Result{Outcome: command.Applied, Index: v.Index})
+		}
 		return nil, finished, nil
 	case err == nil:
 		n, err := c.propose(ctx, ch, p)
@@ -202,11 +233,7 @@ func dependsOnState(err error) bool {
 
 // propose puts a plan into the log.
 func (c *Catalog) propose(ctx context.Context, ch Change, p *plan) (next, error) {
-	abandon := func() {
-		if p.abandoned != nil {
-			p.abandoned()
-		}
-	}
+	abandon := func() { c.deleteOrphans(p.files...) }
 	tx, err := c.transaction(ch, p)
 	if err != nil {
 		abandon()
@@ -267,13 +294,13 @@ func (c *Catalog) transaction(ch Change, p *plan) (*command.Transaction, error) 
 		tx.Preconditions = append(tx.Preconditions, cond)
 		tx.Writes = append(tx.Writes, write)
 	}
-	if p.event != nil {
-		p.event.Principal = ch.Principal
-		payload, err := state.Encode(p.event)
+	for _, event := range p.events {
+		event.Principal = ch.Principal
+		payload, err := state.Encode(event)
 		if err != nil {
 			return nil, err
 		}
-		tx.Events = []*command.Event{{Payload: payload}}
+		tx.Events = append(tx.Events, &command.Event{Payload: payload})
 	}
 	if size := proto.Size(tx); size > maxTransactionBytes {
 		return nil, refuse(KindTooLarge, "The change is too large: %d bytes, at most %d are possible", size, maxTransactionBytes)

@@ -61,10 +61,13 @@ func shorten(text string) string {
 // else at it, below it or around it, now and when the plan is applied. Its cost
 // grows with the depth of the location and not with the number of tables.
 func claim(v *state.View, p *plan, wh *WarehouseInfo, canonical string, id []byte) error {
+	root, _ := rootOf(wh, canonical)
+	if err := p.claim(root, canonical); err != nil {
+		return err
+	}
 	if err := claimBelow(v, p, canonical, id); err != nil {
 		return err
 	}
-	root, _ := rootOf(wh, canonical)
 	for _, around := range storage.Ancestors(root, canonical) {
 		if err := claimAround(v, p, canonical, around, id); err != nil {
 			return err
@@ -75,6 +78,27 @@ func claim(v *state.View, p *plan, wh *WarehouseInfo, canonical string, id []byt
 		return err
 	}
 	p.write(command.PutValue(state.LocationKey(canonical), owner))
+	return nil
+}
+
+// claim notes a place that the plan makes an entry's own. It refuses one that meets
+// another of the same plan, of which the state can't know yet.
+func (p *plan) claim(root, canonical string) error {
+	around := storage.Ancestors(root, canonical)
+	_, met := p.claimed[canonical]
+	for _, a := range around {
+		met = met || p.claimed[a]
+	}
+	if met {
+		return refuse(KindInvalid, "Invalid location %q: another table of the same request lives at it, below it or around it", shorten(canonical))
+	}
+	if p.claimed == nil {
+		p.claimed = make(map[string]bool)
+	}
+	p.claimed[canonical] = true
+	for _, a := range around {
+		p.claimed[a] = false
+	}
 	return nil
 }
 

@@ -150,7 +150,7 @@ func (c *Catalog) CreateNamespace(ctx context.Context, ch Change, warehouse stri
 		if err := p.putRecord(key, rec); err != nil {
 			return nil, err
 		}
-		p.event = &state.Event{Kind: "namespace.create", Warehouse: wh.Name, Namespace: path}
+		p.tell(&state.Event{Kind: "namespace.create", Warehouse: wh.Name, Namespace: path})
 		p.outcome = &state.Answer{Outcome: &state.Answer_Namespace{Namespace: rec}}
 		p.applied = func(res command.Result) { made = namespaceInfo(rec, res.Revision, res.Index) }
 		return p, nil
@@ -211,7 +211,7 @@ func (c *Catalog) DropNamespace(ctx context.Context, ch Change, warehouse string
 		key := state.NamespaceKey(wh.Name, path)
 		p.require(command.KeyUnchanged(key, rev))
 		p.write(command.DeleteKey(key))
-		p.event = &state.Event{Kind: "namespace.drop", Warehouse: wh.Name, Namespace: path}
+		p.tell(&state.Event{Kind: "namespace.drop", Warehouse: wh.Name, Namespace: path})
 		p.outcome = doneAnswer()
 		return p, nil
 	})
@@ -267,7 +267,7 @@ func (c *Catalog) UpdateNamespaceProperties(ctx context.Context, ch Change, ware
 		if err := p.putRecord(key, rec); err != nil {
 			return nil, err
 		}
-		p.event = &state.Event{Kind: "namespace.properties", Warehouse: wh.Name, Namespace: path}
+		p.tell(&state.Event{Kind: "namespace.properties", Warehouse: wh.Name, Namespace: path})
 		p.outcome = &state.Answer{Outcome: &state.Answer_Properties{Properties: done}}
 		p.applied = func(res command.Result) { made = propertiesChange(done, res.Index) }
 		return p, nil

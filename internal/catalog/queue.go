@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -47,6 +49,27 @@ func (q *queues) enter(ctx context.Context, name string) (leave func(), err erro
 		q.done(name, own)
 		return nil, refuseBecause(KindUnavailable, ctx.Err(), "Other changes of the same entity took too long; nothing was changed")
 	}
+}
+
+// enterAll waits for the turn of each name, in the order of the names whatever
+// order they are given in: two that want the same names can't wait for each other.
+func (q *queues) enterAll(ctx context.Context, names [][]byte) (leave func(), err error) {
+	names = slices.CompactFunc(slices.SortedFunc(slices.Values(names), bytes.Compare), bytes.Equal)
+	leaves := make([]func(), 0, len(names))
+	leave = func() {
+		for _, l := range slices.Backward(leaves) {
+			l()
+		}
+	}
+	for _, name := range names {
+		l, err := q.enter(ctx, string(name))
+		if err != nil {
+			leave()
+			return nil, err
+		}
+		leaves = append(leaves, l)
+	}
+	return leave, nil
 }
 
 func (q *queues) done(name string, own *queue) {

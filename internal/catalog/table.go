@@ -269,7 +269,7 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 			command.DeleteKeys(parts.Start, parts.End),
 			giveUp(e.record.Location),
 		)
-		p.event = tableEvent("table.drop", wh, id, e.record)
+		p.tell(tableEvent("table.drop", wh, id, e.record))
 		return p, nil
 	})
 	return c.proposed.Load(), err
@@ -280,21 +280,4 @@ func tableEvent(kind string, wh *WarehouseInfo, id Identifier, rec *state.Table)
 		Kind: kind, Warehouse: wh.Name, Namespace: id.Namespace, Name: id.Name,
 		Id: rec.Id, MetadataLocation: rec.MetadataLocation,
 	}
-}
-
-// storeTable adds to a plan the record of a table's new generation, and makes
-// the plan's outcome and answer of it.
-func (c *Catalog) storeTable(p *plan, wh *WarehouseInfo, id Identifier, rec *state.Table, t *iceberg.Table, doc []byte, into **Table) error {
-	if err := p.putRecord(state.TableKey(wh.Name, id.Namespace, id.Name), rec); err != nil {
-		return err
-	}
-	p.outcome = tableAnswer(rec)
-	p.applied = func(res command.Result) {
-		c.cache.putTable(rec.Id, res.Revision, t, len(doc))
-		c.cache.putDocument(rec.Id, res.Revision, false, doc)
-		made := shown(wh, &entry{record: rec, revision: res.Revision}, res.Index)
-		made.Metadata = doc
-		*into = made
-	}
-	return nil
 }

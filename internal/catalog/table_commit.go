@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/floeberg/floeberg/fsm/command"
@@ -43,22 +44,42 @@ func (c *Catalog) CommitTable(ctx context.Context, ch Change, warehouse string, 
 	return made, nil
 }
 
-// planCommit evaluates a commit on the generation that was found.
+// planCommit evaluates a commit on the generation that was found, and writes the
+// metadata file of the next one.
 func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseInfo, req CommitTable, e *entry, into **Table) (*plan, error) {
+	p := &plan{}
+	d, err := c.draftCommit(v, p, wh, req, e)
+	if err != nil && !errors.Is(err, errLanded) {
+		return nil, err
+	}
+	if d == nil {
+		// Nothing to do, or it landed before and its answer was lost on the way.
+		return c.planNothing(v, wh, e, into)
+	}
+	return p, c.writeDraft(ctx, p, wh, d, into)
+}
+
+// errLanded is returned when a commit is in the table already: its client asks
+// again because it never heard.
+var errLanded = errors.New("the commit landed before")
+
+// draftCommit evaluates a commit on the generation that was found. It gives nil
+// where there is nothing to change; then too the plan requires that generation.
+func (c *Catalog) draftCommit(v *state.View, p *plan, wh *WarehouseInfo, req CommitTable, e *entry) (*draft, error) {
 	base, err := c.loadMetadata(v, e)
 	if err != nil {
 		return nil, err
 	}
-	t, changes, err := iceberg.Apply(c.env(e.record.MetadataLocation), base, req.Requirements, req.Updates)
-	if err != nil && !iceberg.AlreadyApplied(base, req.Requirements, req.Updates) {
-		return nil, badMetadata(err)
-	}
-	if err != nil || changes.Empty {
-		// Nothing to do, or it landed before and its answer was lost on the way.
-		return c.planNothing(v, wh, e, into)
-	}
-	p := &plan{}
 	p.require(command.KeyUnchanged(e.key, e.revision))
+	t, changes, err := iceberg.Apply(c.env(e.record.MetadataLocation), base, req.Requirements, req.Updates)
+	switch {
+	case err != nil && iceberg.AlreadyApplied(base, req.Requirements, req.Updates):
+		return nil, errLanded
+	case err != nil:
+		return nil, badMetadata(err)
+	case changes.Empty:
+		return nil, nil
+	}
 	rec := &state.Table{
 		Id: e.record.Id, Location: e.record.Location, Uuid: t.UUID(), CreatedMs: e.record.CreatedMs,
 	}
@@ -67,25 +88,10 @@ func (c *Catalog) planCommit(ctx context.Context, v *state.View, wh *WarehouseIn
 			return nil, err
 		}
 	}
-	file, err := c.writeMetadata(ctx, wh, t, iceberg.MetadataVersion(e.record.MetadataLocation))
-	if err != nil {
-		return nil, err
-	}
-	p.abandoned = func() { c.deleteOrphans(file.location) }
-	rec.MetadataLocation = file.location
-	writeParts(p, rec.Id, t, changes)
-	p.event = tableEvent("table.commit", wh, req.Identifier, rec)
-	if err := c.storeTable(p, wh, req.Identifier, rec, t, file.document, into); err != nil {
-		return nil, err
-	}
-	if dropped := superseded(t, rec.Location, changes.DroppedMetadata); len(dropped) > 0 {
-		show := p.applied
-		p.applied = func(res command.Result) {
-			show(res)
-			c.deleteOrphans(dropped...)
-		}
-	}
-	return p, nil
+	return &draft{
+		id: req.Identifier, event: "table.commit", record: rec, table: t, changes: changes,
+		before: iceberg.MetadataVersion(e.record.MetadataLocation),
+	}, nil
 }
 
 // planNothing answers with the generation that is there. Where the request has
@@ -123,10 +129,19 @@ func (c *Catalog) planMove(v *state.View, p *plan, wh *WarehouseInfo, rec *state
 	return canonical, claim(v, p, wh, canonical, rec.Id)
 }
 
-// planStagedCreate makes the table that a client staged before, or made up: all
-// of it is in the updates, so any node can do it, whoever staged it.
+// planStagedCreate makes the table that a client staged before, or made up.
 func (c *Catalog) planStagedCreate(ctx context.Context, v *state.View, wh *WarehouseInfo, req CommitTable, into **Table) (*plan, error) {
 	p := &plan{}
+	d, err := c.draftStagedCreate(v, p, wh, req)
+	if err != nil {
+		return nil, err
+	}
+	return p, c.writeDraft(ctx, p, wh, d, into)
+}
+
+// draftStagedCreate evaluates the commit that creates: all of the table is in the
+// updates, so any node can do it, whoever staged it.
+func (c *Catalog) draftStagedCreate(v *state.View, p *plan, wh *WarehouseInfo, req CommitTable) (*draft, error) {
 	ns, err := c.free(v, p, wh, req.Identifier)
 	if err != nil {
 		return nil, err
@@ -145,7 +160,7 @@ func (c *Catalog) planStagedCreate(ctx context.Context, v *state.View, wh *Wareh
 	if err != nil {
 		return nil, badMetadata(err)
 	}
-	return c.planCreate(ctx, v, p, wh, req.Identifier, t, into)
+	return c.draftCreate(v, p, wh, req.Identifier, t)
 }
 
 func withLocation(updates []iceberg.Update, location string) ([]iceberg.Update, error) {

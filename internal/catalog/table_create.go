@@ -108,9 +108,18 @@ func (c *Catalog) stage(ctx context.Context, v *state.View, p *plan, wh *Warehou
 	return p, nil
 }
 
-// planCreate writes a new table's first metadata file and plans its entry. The
-// plan already requires that the name is free.
+// planCreate plans a new table and writes its first metadata file. The plan
+// already requires that the name is free.
 func (c *Catalog) planCreate(ctx context.Context, v *state.View, p *plan, wh *WarehouseInfo, id Identifier, t *iceberg.Table, into **Table) (*plan, error) {
+	d, err := c.draftCreate(v, p, wh, id, t)
+	if err != nil {
+		return nil, err
+	}
+	return p, c.writeDraft(ctx, p, wh, d, into)
+}
+
+// draftCreate makes the first generation of a table, and its place its own.
+func (c *Catalog) draftCreate(v *state.View, p *plan, wh *WarehouseInfo, id Identifier, t *iceberg.Table) (*draft, error) {
 	canonical, err := confine(wh, t.Location())
 	if err != nil {
 		return nil, err
@@ -122,18 +131,10 @@ func (c *Catalog) planCreate(ctx context.Context, v *state.View, p *plan, wh *Wa
 	if err := claim(v, p, wh, canonical, entryID); err != nil {
 		return nil, err
 	}
-	file, err := c.writeMetadata(ctx, wh, t, -1)
-	if err != nil {
-		return nil, err
-	}
-	p.abandoned = func() { c.deleteOrphans(file.location) }
-	rec := &state.Table{
-		Id: entryID, MetadataLocation: file.location, Location: canonical,
-		Uuid: t.UUID(), CreatedMs: c.log.NowMs(),
-	}
-	writeParts(p, entryID, t, iceberg.Changes{Put: t.Parts()})
-	p.event = tableEvent("table.create", wh, id, rec)
-	return p, c.storeTable(p, wh, id, rec, t, file.document, into)
+	return &draft{
+		id: id, event: "table.create", table: t, changes: iceberg.Changes{Put: t.Parts()}, before: -1,
+		record: &state.Table{Id: entryID, Location: canonical, Uuid: t.UUID(), CreatedMs: c.log.NowMs()},
+	}, nil
 }
 
 // env is what a change of metadata needs beside document and request.
