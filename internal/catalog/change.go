@@ -199,8 +199,9 @@ func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven boo
 		return nil, finished, err
 	case !proven:
 		return nil, prove, nil
-	case ch.Key == "" || KindOf(err) == KindRevoked:
-		// Who lost the right gets no answer of the catalog's to keep.
+	case ch.Key == "" || KindOf(err) == KindRevoked || KindOf(err) == KindCommitUnknown:
+		// Who lost the right gets no answer of the catalog's to keep, and what is
+		// not known is none.
 		return nil, finished, err
 	default:
 		n, err := c.rememberRefusal(ctx, ch, err)
@@ -225,7 +226,8 @@ func checkGuards(v *state.View, ch Change) error {
 func dependsOnState(err error) bool {
 	switch KindOf(err) {
 	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView,
-		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindInvalid, KindForbiddenLocation, KindTooLarge:
+		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindCommitUnknown,
+		KindInvalid, KindForbiddenLocation, KindTooLarge:
 		return true
 	}
 	return false

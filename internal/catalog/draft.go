@@ -14,6 +14,7 @@ type draft struct {
 	id      Identifier
 	event   string // what its event is called
 	record  *state.Table
+	base    *iceberg.Table // nil for a table that is new
 	table   *iceberg.Table
 	changes iceberg.Changes
 	before  int // version of the metadata file before; -1 is none

@@ -89,7 +89,7 @@ func (c *Catalog) draftCommit(v *state.View, p *plan, wh *WarehouseInfo, req Com
 		}
 	}
 	return &draft{
-		id: req.Identifier, event: "table.commit", record: rec, table: t, changes: changes,
+		id: req.Identifier, event: "table.commit", record: rec, base: base, table: t, changes: changes,
 		before: iceberg.MetadataVersion(e.record.MetadataLocation),
 	}, nil
 }

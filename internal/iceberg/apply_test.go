@@ -494,3 +494,26 @@ func TestAccessors(t *testing.T) {
 		t.Error("the table changed with the copy of its properties")
 	}
 }
+
+func TestSameContent(t *testing.T) {
+	t.Parallel()
+	base, _ := commit(t, testEnv(testNow), withSnapshots(t, newTable(t, "2", nil), 2), `[{"action":"set-properties","updates":{"a":"1","b":"2"}}]`)
+	for updates, want := range map[string]bool{
+		`[{"action":"set-properties","updates":{"b":"2","a":"1"}}]`:   true,
+		`[{"action":"remove-properties","removals":["none"]}]`:        true,
+		`[{"action":"set-properties","updates":{"a":"2"}}]`:           false,
+		`[{"action":"remove-snapshots","snapshot-ids":[1]}]`:          false,
+		list(addSnapshot(3, 3, testNow+3, "")):                        false,
+		`[{"action":"set-location","location":"s3://bucket/else/t"}]`: false,
+	} {
+		env := testEnv(testNow + 9)
+		env.MetadataLocation = "s3://bucket/wh/t/metadata/00009-x.metadata.json"
+		next, changes := commit(t, env, base, updates)
+		if changes.Empty {
+			t.Errorf("no new version of %s", updates)
+		}
+		if next.SameContent(base) != want || base.SameContent(next) != want {
+			t.Errorf("want %v of %s", want, updates)
+		}
+	}
+}
