@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -44,6 +45,8 @@ const (
 	SpaceAnswer Space = 0x19
 	// SpaceTask is background jobs by id.
 	SpaceTask Space = 0x1A
+	// SpaceUpload is parts that no table owns yet, by the id that they are kept under.
+	SpaceUpload Space = 0x20
 )
 
 // ErrBadKey is returned when bytes are not a key of the expected keyspace.
@@ -282,4 +285,28 @@ func AnswerKey(principal, key string) []byte {
 // TaskKey is where a background job is kept.
 func TaskKey(id []byte) []byte {
 	return append([]byte{byte(SpaceTask)}, id...)
+}
+
+// What is kept of an upload besides its parts.
+const (
+	uploadItself = 0x00
+	uploadLease  = 0x01
+)
+
+// UploadKey tells that there may be parts under an id which no table owns yet.
+func UploadKey(id []byte) []byte {
+	return append(append([]byte{byte(SpaceUpload)}, id...), uploadItself)
+}
+
+// UploadLeaseKey tells that somebody still works on an upload; it is kept with an expiry.
+func UploadLeaseKey(id []byte) []byte {
+	return append(append([]byte{byte(SpaceUpload)}, id...), uploadLease)
+}
+
+// UploadID reads the id from an upload's key; ok is false for that of its lease.
+func UploadID(key []byte) (id []byte, ok bool) {
+	if len(key) < 3 || key[0] != byte(SpaceUpload) || key[len(key)-1] != uploadItself {
+		return nil, false
+	}
+	return bytes.Clone(key[1 : len(key)-1]), true
 }

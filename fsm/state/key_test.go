@@ -210,3 +210,17 @@ func TestGoldenKeys(t *testing.T) {
 		t.Errorf("(-golden +now)\n%s", diff)
 	}
 }
+
+func TestUploadKeys(t *testing.T) {
+	t.Parallel()
+	id := []byte{0x20, 0x00, 0xFF}
+	got, ok := state.UploadID(state.UploadKey(id))
+	if !ok || string(got) != string(id) {
+		t.Errorf("got %x, %v", got, ok)
+	}
+	for _, key := range [][]byte{nil, {byte(state.SpaceUpload)}, state.UploadLeaseKey(id), state.HeadKey(id)} {
+		if got, ok := state.UploadID(key); ok {
+			t.Errorf("%x is taken for an upload of %x", key, got)
+		}
+	}
+}

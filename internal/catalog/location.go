@@ -61,15 +61,21 @@ func shorten(text string) string {
 // else at it, below it or around it, now and when the plan is applied. Its cost
 // grows with the depth of the location and not with the number of tables.
 func claim(v *state.View, p *plan, wh *WarehouseInfo, canonical string, id []byte) error {
+	return takeOver(v, p, wh, canonical, id, id)
+}
+
+// takeOver is claim for an entry that comes in place of another: what is the other
+// one's is free.
+func takeOver(v *state.View, p *plan, wh *WarehouseInfo, canonical string, id, before []byte) error {
 	root, _ := rootOf(wh, canonical)
 	if err := p.claim(root, canonical); err != nil {
 		return err
 	}
-	if err := claimBelow(v, p, canonical, id); err != nil {
+	if err := claimBelow(v, p, canonical, before); err != nil {
 		return err
 	}
 	for _, around := range storage.Ancestors(root, canonical) {
-		if err := claimAround(v, p, canonical, around, id); err != nil {
+		if err := claimAround(v, p, canonical, around, before); err != nil {
 			return err
 		}
 	}
@@ -125,10 +131,10 @@ func claimBelow(v *state.View, p *plan, canonical string, id []byte) error {
 		p.require(command.RangeEmpty(free.Start, free.End))
 		return nil
 	}
-	p.require(
-		command.RangeEmpty(free.Start, own),
-		command.RangeEmpty(append(bytes.Clone(own), 0), free.End),
-	)
+	if !bytes.Equal(free.Start, own) {
+		p.require(command.RangeEmpty(free.Start, own))
+	}
+	p.require(command.RangeEmpty(append(bytes.Clone(own), 0), free.End))
 	return nil
 }
 

@@ -80,9 +80,9 @@ func (c *Catalog) writeMetadata(ctx context.Context, wh *WarehouseInfo, t *icebe
 	return &metadataFile{location: location, document: doc}, nil
 }
 
-// readMetadata reads a complete metadata file.
-func (c *Catalog) readMetadata(ctx context.Context, location string) ([]byte, error) {
-	body, err := c.store.Get(ctx, location, c.opts.MaxMetadataBytes)
+// readMetadata reads a complete metadata file of at most maxBytes.
+func (c *Catalog) readMetadata(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
+	body, err := c.store.Get(ctx, location, maxBytes)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, refuseBecause(KindNotFound, err, "Failed to open input stream for file: %s", location)
@@ -90,7 +90,11 @@ func (c *Catalog) readMetadata(ctx context.Context, location string) ([]byte, er
 		return nil, storeFailed(err, "The table's metadata file can't be read")
 	}
 	if storage.IsCompressed(body) {
-		if body, err = storage.Decompress(body, c.opts.MaxMetadataBytes); err != nil {
+		body, err = storage.Decompress(body, maxBytes)
+		switch {
+		case errors.Is(err, storage.ErrCorrupt):
+			return nil, refuseBecause(KindInvalid, err, "Invalid metadata file %q: it is damaged", shorten(location))
+		case err != nil:
 			return nil, storeFailed(err, "The table's metadata file can't be decompressed")
 		}
 	}

@@ -260,19 +260,64 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 		if err != nil {
 			return nil, err
 		}
-		parts := state.PartsOf(e.record.Id)
 		p := &plan{outcome: doneAnswer()}
-		p.require(command.KeyUnchanged(e.key, e.revision))
-		p.write(
-			command.DeleteKey(e.key),
-			command.DeleteKey(state.HeadKey(e.record.Id)),
-			command.DeleteKeys(parts.Start, parts.End),
-			giveUp(e.record.Location),
-		)
+		removeTable(p, e)
 		p.tell(tableEvent("table.drop", wh, id, e.record))
 		return p, nil
 	})
 	return c.proposed.Load(), err
+}
+
+// UnregisterTable takes a table out of the catalog and returns its last generation:
+// every commit that was acknowledged is in it, and none lands any more. All files
+// stay, so that another catalog can go on with the table.
+func (c *Catalog) UnregisterTable(ctx context.Context, ch Change, warehouse string, id Identifier) (*Table, error) {
+	if err := checkIdentifier(id); err != nil {
+		return nil, err
+	}
+	var last *Table
+	queue := append(state.TableKey(warehouse, id.Namespace, id.Name), "drop"...)
+	answer, err := c.change(ctx, ch, queue, func(_ context.Context, v *state.View) (*plan, error) {
+		wh, err := c.warehouse(v, warehouse)
+		if err != nil {
+			return nil, err
+		}
+		e, err := find(v, wh, id)
+		if err != nil {
+			return nil, err
+		}
+		doc, err := c.document(v, e, false)
+		if err != nil {
+			return nil, err
+		}
+		p := &plan{outcome: tableAnswer(e.record)}
+		removeTable(p, e)
+		p.tell(tableEvent("table.unregister", wh, id, e.record))
+		p.then(func(res command.Result) {
+			last = shown(wh, e, res.Index)
+			last.Metadata = doc
+		})
+		return p, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer != nil {
+		return c.replayTable(ctx, warehouse, id, answer.GetTable())
+	}
+	return last, nil
+}
+
+// removeTable adds to a plan what takes a table out of the catalog.
+func removeTable(p *plan, e *entry) {
+	parts := state.PartsOf(e.record.Id)
+	p.require(command.KeyUnchanged(e.key, e.revision))
+	p.write(
+		command.DeleteKey(e.key),
+		command.DeleteKey(state.HeadKey(e.record.Id)),
+		command.DeleteKeys(parts.Start, parts.End),
+		giveUp(e.record.Location),
+	)
 }
 
 func tableEvent(kind string, wh *WarehouseInfo, id Identifier, rec *state.Table) *state.Event {

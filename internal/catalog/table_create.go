@@ -176,10 +176,10 @@ func (c *Catalog) replayTable(ctx context.Context, warehouse string, id Identifi
 		return t, err
 	}
 	// Dropped or renamed since: its file still tells what the answer was.
-	doc, err := c.readMetadata(ctx, answer.MetadataLocation)
+	doc, err := c.readMetadata(ctx, answer.MetadataLocation, c.opts.MaxMetadataBytes)
 	switch {
-	case KindOf(err) == KindNotFound:
-		// "Not found" would say that the change was not made.
+	case KindOf(err) == KindNotFound, KindOf(err) == KindInvalid:
+		// "Not found" and "invalid" would say that the change was not made.
 		return nil, refuseBecause(KindCommitUnknown, err, "The change was made before; what it made is gone since")
 	case err != nil:
 		return nil, err

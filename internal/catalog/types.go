@@ -143,3 +143,11 @@ type CommitTable struct {
 	Requirements []iceberg.Requirement
 	Updates      []iceberg.Update
 }
+
+// RegisterTable is a request to make a table of a metadata file that is there.
+type RegisterTable struct {
+	Identifier
+	MetadataLocation string
+	// Overwrite puts it in the place of a table that has the name.
+	Overwrite bool
+}
