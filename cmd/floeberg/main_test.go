@@ -46,7 +46,7 @@ func TestExitCodesAndOneLineErrors(t *testing.T) {
 		"argument too many":    {[]string{"serve", "now"}, exitUsage, "now"},
 		"bad value":            {[]string{"config", "check", "--log-level", "loud"}, exitUsage, "--log-level"},
 		"bad combination":      {[]string{"config", "check", "--tls-cert", "x"}, exitUsage, "tls-key"},
-		"not yet":              {[]string{"serve", "--verify-metadata"}, exitUsage, "verify-metadata"},
+		"not yet":              {[]string{"serve", "--oidc-audience", "x"}, exitUsage, "oidc-audience"},
 		"no file":              {[]string{"serve", "--config", "/nonexistent"}, exitUsage, "--config"},
 		"unknown output":       {[]string{"version", "--output", "xml"}, exitUsage, "--output"},
 		"too many nodes":       {[]string{"dev", "--nodes", "99"}, exitUsage, "--nodes"},

@@ -282,6 +282,7 @@ func (a *App) serveProtocol(context.Context) error {
 		NewUUID:          uuid.NewString,
 		DefaultWarehouse: a.config.WarehouseName,
 		AnswerLifetime:   answerLifetime,
+		VerifyMetadata:   a.config.VerifyMetadata,
 		Observer:         catalogObserver(a.metrics, a.logger),
 	})
 	if err != nil {

@@ -83,6 +83,15 @@ func (s *lateStore) Get(ctx context.Context, location string, maxBytes int64) ([
 	return store.Get(ctx, location, maxBytes)
 }
 
+// Exists implements catalog.Store.
+func (s *lateStore) Exists(ctx context.Context, location string) (bool, error) {
+	store, err := s.opened(ctx)
+	if err != nil {
+		return false, err
+	}
+	return store.Exists(ctx, location)
+}
+
 // Delete implements catalog.Store.
 func (s *lateStore) Delete(ctx context.Context, location string) error {
 	store, err := s.opened(ctx)

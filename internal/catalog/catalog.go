@@ -41,6 +41,8 @@ type Store interface {
 	Put(ctx context.Context, location string, body []byte) error
 	// Get returns a whole object of at most maxBytes.
 	Get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
+	// Exists tells whether there is an object.
+	Exists(ctx context.Context, location string) (bool, error)
 	// Delete removes an object; a missing one is no error.
 	Delete(ctx context.Context, location string) error
 	// EnsureFolder makes an empty folder where the store has folders.
@@ -56,6 +58,8 @@ type Observer struct {
 	// OrphanKept is called for each metadata file that no table points to and
 	// that could not be deleted, or must not be.
 	OrphanKept func(location string)
+	// Reported is called for each report that a client sent of its work on a table.
+	Reported func(*Report)
 }
 
 // Options are what a Catalog is made of.
@@ -76,7 +80,9 @@ type Options struct {
 	// MaxWaiters bounds the changes of one table that wait for each other
 	// on this node. Default 256.
 	MaxWaiters int
-	Observer   Observer
+	// VerifyMetadata makes a load also check that the table's metadata file is there.
+	VerifyMetadata bool
+	Observer       Observer
 }
 
 func (o *Options) setDefaults() {
@@ -109,6 +115,7 @@ type Catalog struct {
 	queues  *queues
 	answers *queues
 	cache   *tableCache
+	reports reports
 	janitor janitor
 
 	// proposed is the newest log entry that this node's own changes led to:

@@ -101,6 +101,22 @@ func (c *Catalog) readMetadata(ctx context.Context, location string, maxBytes in
 	return body, nil
 }
 
+// verifyFile refuses a generation whose metadata file is missing, where the catalog
+// was asked to look.
+func (c *Catalog) verifyFile(ctx context.Context, location string) error {
+	if !c.opts.VerifyMetadata {
+		return nil
+	}
+	there, err := c.store.Exists(ctx, location)
+	switch {
+	case err != nil:
+		return storeFailed(err, "The table's metadata file can't be looked for")
+	case !there:
+		return refuse(KindNotFound, "Failed to open input stream for file: %s", location)
+	}
+	return nil
+}
+
 // storeFailed is the refusal for an object store that did not do its part.
 // Nothing was proposed.
 func storeFailed(err error, what string) error {

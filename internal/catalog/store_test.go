@@ -21,6 +21,22 @@ type weather struct {
 	put          func(ctx context.Context, location string, body []byte) error
 	remove       func(ctx context.Context, location string) error
 	ensureFolder func(location string)
+	exists       func() (bool, error)
+	get          func(ctx context.Context) ([]byte, error)
+}
+
+func (w *weather) Get(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
+	if w.get != nil {
+		return w.get(ctx)
+	}
+	return w.Store.Get(ctx, location, maxBytes)
+}
+
+func (w *weather) Exists(ctx context.Context, location string) (bool, error) {
+	if w.exists != nil {
+		return w.exists()
+	}
+	return w.Store.Exists(ctx, location)
 }
 
 func (w *weather) Put(ctx context.Context, location string, body []byte) error {

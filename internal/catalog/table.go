@@ -150,18 +150,25 @@ func writeParts(p *plan, id []byte, t *iceberg.Table, ch iceberg.Changes) {
 
 // TableExists returns the log index that the answer reflects, or the refusal.
 func (c *Catalog) TableExists(ctx context.Context, read Read, warehouse string, id Identifier) (uint64, error) {
+	_, _, index, err := c.lookTable(ctx, read, warehouse, id)
+	return index, err
+}
+
+// lookTable looks a table up in a state that is closed again.
+func (c *Catalog) lookTable(ctx context.Context, read Read, warehouse string, id Identifier) (*WarehouseInfo, *entry, uint64, error) {
 	if err := checkIdentifier(id); err != nil {
-		return 0, err
+		return nil, nil, 0, err
 	}
 	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
-		return 0, err
+		return nil, nil, 0, err
 	}
 	defer v.Close()
-	if _, err := find(v, wh, id); err != nil {
-		return 0, err
+	e, err := find(v, wh, id)
+	if err != nil {
+		return nil, nil, 0, err
 	}
-	return v.Index, nil
+	return wh, e, v.Index, nil
 }
 
 // LoadTable returns a table's current generation.
@@ -176,6 +183,9 @@ func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier
 	defer v.Close()
 	e, err := find(v, wh, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.verifyFile(ctx, e.record.MetadataLocation); err != nil {
 		return nil, err
 	}
 	t := shown(wh, e, v.Index)

@@ -85,6 +85,7 @@ func wants(t *testing.T) map[string]want {
 		"cluster-cert":         str(pem, func(c *config.Config) any { return c.ClusterTLS.CertFile }, "cluster-ca", pem, "cluster-key", pem),
 		"cluster-key":          str(pem, func(c *config.Config) any { return c.ClusterTLS.KeyFile }, "cluster-ca", pem, "cluster-cert", pem),
 		"gossip-key":           {value: gossipKey, inFile: fmt.Sprintf("%q", gossipKey), got: func(c *config.Config) any { return string(c.GossipKey) }, want: "0123456789abcdef0123456789abcdef"},
+		"verify-metadata":      on(func(c *config.Config) any { return c.VerifyMetadata }),
 		"insecure-cluster":     on(func(c *config.Config) any { return c.InsecureCluster }),
 		"read-consistency":     {value: "bounded", inFile: `"bounded"`, got: func(c *config.Config) any { return c.ReadConsistency }, want: config.Bounded},
 		"max-staleness":        {value: "250ms", inFile: `"250ms"`, got: func(c *config.Config) any { return c.MaxStaleness }, want: 250 * time.Millisecond},
@@ -95,10 +96,9 @@ func wants(t *testing.T) map[string]want {
 
 // later is the settings that stop the start until their feature exists.
 var later = map[string]string{
-	"verify-metadata": "true",
-	"snapshot-store":  "s3://bucket/snapshots",
-	"oidc-issuer":     "https://id.example.com",
-	"oidc-audience":   "floeberg",
+	"snapshot-store": "s3://bucket/snapshots",
+	"oidc-issuer":    "https://id.example.com",
+	"oidc-audience":  "floeberg",
 }
 
 func TestEverySettingInItsThreeSpellings(t *testing.T) {
@@ -293,7 +293,7 @@ func TestWhatIsAllowed(t *testing.T) {
 		"cluster with TLS":        {"cluster-listen": "10.0.0.1:1", "gossip-listen": "10.0.0.1:2", "cluster-ca": pem, "cluster-cert": pem, "cluster-key": pem, "gossip-key": gossipKey},
 		"every address, advert":   {"http-listen": "0.0.0.0:1", "http-advertise": "floe1:1"},
 		"nothing is default here": {"join": "", "allow-locations": "", "s3-endpoint": "", "tls-cert": ""},
-		"later ones, off":         {"verify-metadata": "off", "snapshot-store": ""},
+		"later ones, off":         {"snapshot-store": "", "oidc-issuer": ""},
 		"trailing comma":          {"join": "a:1, b:2,"},
 	} {
 		t.Run(name, func(t *testing.T) {

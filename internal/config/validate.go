@@ -24,7 +24,6 @@ func notYet(c *Config) error {
 		set  bool
 		name string
 	}{
-		{c.VerifyMetadata, "verify-metadata"},
 		{c.SnapshotStore != "", "snapshot-store"},
 		{c.OIDCIssuer != "", "oidc-issuer"},
 		{c.OIDCAudience != "", "oidc-audience"},
