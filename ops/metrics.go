@@ -43,6 +43,12 @@ type Metrics struct {
 	snapshotBytes   prometheus.Gauge
 	objectStore     *prometheus.HistogramVec
 	objectStoreErrs *prometheus.CounterVec
+	tableReports    *prometheus.CounterVec
+	scanPlanning    prometheus.Histogram
+	scanFiles       prometheus.Histogram
+	scanBytes       prometheus.Histogram
+	commitDuration  prometheus.Histogram
+	commitAttempts  prometheus.Histogram
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
@@ -69,7 +75,13 @@ func NewMetrics(version string) *Metrics {
 		objectStore:    histogramVec("object_store_duration_seconds", "Time of calls to the object store, with their retries.", "operation"),
 		objectStoreErrs: counterVec("object_store_errors_total",
 			"Calls to the object store that failed; a missing object is none.", "operation"),
-		open: make(map[net.Conn]bool),
+		tableReports:   counterVec("table_reports_total", "Reports that clients sent of their work on tables.", "type"),
+		scanPlanning:   histogram("client_scan_planning_duration_seconds", "Time that clients took to plan a scan, as they report.", latencyBuckets),
+		scanFiles:      histogram("client_scan_result_data_files", "Data files that a scan was planned to read, as clients report.", []float64{1, 10, 100, 1000, 10_000, 100_000, 1_000_000}),
+		scanBytes:      histogram("client_scan_file_size_bytes", "Size of the data files of a scan, as clients report.", prometheus.ExponentialBuckets(1<<20, 8, 9)),
+		commitDuration: histogram("client_commit_duration_seconds", "Time of a commit with its retries, as clients report.", latencyBuckets),
+		commitAttempts: histogram("client_commit_attempts", "Attempts that a commit took, as clients report.", []float64{1, 2, 3, 5, 10, 20}),
+		open:           make(map[net.Conn]bool),
 	}
 	build := gaugeVec("build_info", "Always 1; the version is in the label.", "version")
 	build.WithLabelValues(version).Set(1)
@@ -80,6 +92,7 @@ func NewMetrics(version string) *Metrics {
 		gaugeFunc("cache_hit_ratio", "Share of loads answered from the cache since the start.", m.hitRatio),
 		m.authFailures, m.authorizations, m.leaderChanges, m.forwarded, m.readIndex, m.apply, m.stateApply, m.panics,
 		m.conflicts, m.orphans, m.snapshots, m.snapshotBytes, m.objectStore, m.objectStoreErrs, build,
+		m.tableReports, m.scanPlanning, m.scanFiles, m.scanBytes, m.commitDuration, m.commitAttempts,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -82,6 +82,12 @@ func TestEverySeriesMoves(t *testing.T) {
 	m.SnapshotTaken(time.Second, 4096)
 	m.ObjectStore("put", time.Millisecond, false)
 	m.ObjectStore("get", time.Millisecond, true)
+	planning, files, size := 20*time.Millisecond, int64(7), int64(1<<20)
+	m.ScanReported(ops.ScanFigures{Planning: &planning, DataFiles: &files, FileBytes: &size})
+	m.ScanReported(ops.ScanFigures{})
+	attempts := int64(2)
+	m.CommitReported(ops.CommitFigures{Duration: &planning, Attempts: &attempts})
+	m.CommitReported(ops.CommitFigures{})
 	raft = ops.RaftFigures{State: "Leader", Term: 3, CommitIndex: 12, AppliedIndex: 11, LastContact: 2 * time.Second}
 	entities = ops.EntityFigures{Namespaces: 4, Tables: 5, Views: 6}
 	written = 77
@@ -117,6 +123,13 @@ func TestEverySeriesMoves(t *testing.T) {
 		`floeberg_tables`:                                               5,
 		`floeberg_views`:                                                6,
 		`floeberg_pebble_written_bytes_total`:                           77,
+		`floeberg_table_reports_total{type="scan"}`:                     2,
+		`floeberg_table_reports_total{type="commit"}`:                   2,
+		`floeberg_client_scan_planning_duration_seconds_count`:          1,
+		`floeberg_client_scan_result_data_files_sum`:                    7,
+		`floeberg_client_scan_file_size_bytes_sum`:                      1 << 20,
+		`floeberg_client_commit_duration_seconds_count`:                 1,
+		`floeberg_client_commit_attempts_sum`:                           2,
 	} {
 		if got, ok := after[series]; !ok || got != want {
 			t.Errorf("%s is %v (there: %v), want %v", series, got, ok, want)

@@ -36,4 +36,14 @@ type Catalog interface {
 	CommitTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.CommitTable) (*catalog.Table, error)
 	// DropTable removes a table.
 	DropTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier, purge bool) (index uint64, err error)
+	// CommitTransaction changes several tables, all or none.
+	CommitTransaction(ctx context.Context, change catalog.Change, warehouse string, reqs []catalog.CommitTable) (index uint64, err error)
+	// RenameTable gives a table another name.
+	RenameTable(ctx context.Context, change catalog.Change, warehouse string, from, to catalog.Identifier) (index uint64, err error)
+	// RegisterTable makes a table of a metadata file that is there.
+	RegisterTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.RegisterTable) (*catalog.Table, error)
+	// UnregisterTable removes a table and returns its last generation.
+	UnregisterTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier) (*catalog.Table, error)
+	// ReportMetrics takes what a client reports of its work on a table.
+	ReportMetrics(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier, report catalog.Report) (index uint64, err error)
 }

@@ -90,6 +90,10 @@ func TestRepeatsOfEveryChange(t *testing.T) {
 		{method: "POST", path: tables, body: strings.Replace(createTableBody("s"), "{", `{"stage-create":true,`, 1)},
 		{method: "POST", path: tables, body: createTableBody("t")},
 		{method: "POST", path: table, body: setProperty("k", "v")},
+		{method: "POST", path: transactions, body: transaction("t")},
+		{method: "POST", path: renameTable, body: renameTableBody("t", "r")}, {method: "POST", path: renameTable, body: renameTableBody("r", "t")},
+		{method: "POST", path: renameTable, body: renameTableBody("gone", "t2")},
+		{method: "POST", path: table + "/unregister"}, {method: "POST", path: register, body: registerBody("t", s.write(t, "reg", "t"))},
 		{method: "DELETE", path: table},
 		{method: "DELETE", path: "/v1/default/namespaces/a"},
 		{method: "DELETE", path: "/v1/default/namespaces/a"}, // refused, and refused again

@@ -5,10 +5,12 @@ import (
 
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/internal/catalog"
 )
 
 const (
-	pathNamespaces = "/v1/{prefix}/namespaces"
+	pathWarehouse  = "/v1/{prefix}"
+	pathNamespaces = pathWarehouse + "/namespaces"
 	pathNamespace  = pathNamespaces + "/{namespace}"
 	pathTables     = pathNamespace + "/tables"
 	pathTable      = pathTables + "/{table}"
@@ -33,6 +35,11 @@ func (a *api) routes() []serve.Route {
 		{Method: http.MethodHead, Path: pathTable, Action: authz.ActionLoadTable, Resource: onTable, Handle: a.tableExists},
 		{Method: http.MethodPost, Path: pathTable, Action: authz.ActionCommitTable, Resource: onTable, Handle: a.commitTable, Change: true, Body: true},
 		{Method: http.MethodDelete, Path: pathTable, Action: authz.ActionDropTable, Resource: onTable, Query: []string{"purgeRequested"}, Handle: a.dropTable, Change: true},
+		{Method: http.MethodPost, Path: pathTable + "/unregister", Action: authz.ActionUnregisterTable, Resource: onTable, Handle: a.unregisterTable, Change: true},
+		{Method: http.MethodPost, Path: pathTable + "/metrics", Action: authz.ActionReportMetrics, Resource: onTable, Handle: a.reportMetrics, Body: true},
+		{Method: http.MethodPost, Path: pathNamespace + "/register", Action: authz.ActionRegisterTable, Resource: onNamespace, Handle: a.registerTable, Change: true, Body: true},
+		{Method: http.MethodPost, Path: pathWarehouse + "/tables/rename", Action: authz.ActionRenameTable, Resource: onWarehouse, Handle: a.renameTable, Change: true, Body: true},
+		{Method: http.MethodPost, Path: pathWarehouse + "/transactions/commit", Action: authz.ActionCommitTransaction, Resource: onWarehouse, Handle: a.commitTransaction, Change: true, Body: true},
 	}
 }
 
@@ -61,10 +68,14 @@ func onParent(c *serve.Call) authz.Resource {
 	return onWarehouse(c)
 }
 
-func onNamespace(c *serve.Call) authz.Resource {
-	return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.Warehouse, Namespace: c.Namespace}
+func onNamespace(c *serve.Call) authz.Resource { return namespaceResource(c, c.Namespace) }
+
+func onTable(c *serve.Call) authz.Resource { return tableResource(c, c.Identifier()) }
+
+func namespaceResource(c *serve.Call, path catalog.Namespace) authz.Resource {
+	return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.Warehouse, Namespace: path}
 }
 
-func onTable(c *serve.Call) authz.Resource {
-	return authz.Resource{Kind: authz.KindTable, Warehouse: c.Warehouse, Namespace: c.Namespace, Name: c.Name}
+func tableResource(c *serve.Call, id catalog.Identifier) authz.Resource {
+	return authz.Resource{Kind: authz.KindTable, Warehouse: c.Warehouse, Namespace: id.Namespace, Name: id.Name}
 }

@@ -63,6 +63,11 @@ func TestEveryPathMovesItsSeries(t *testing.T) {
 		f.must(t, 200, "GET", namespaces+"/a/tables/floes", "")
 	}
 	nodes[3-leader-follower].must(t, 200, "GET", namespaces+"/a/tables/floes", "")
+	f.must(t, 204, "POST", namespaces+"/a/tables/floes/metrics", `{"report-type":"scan-report","table-name":"a.floes","snapshot-id":1,"filter":true,"schema-id":0,
+		"projected-field-ids":[],"projected-field-names":[],"metrics":{"total-planning-duration":{"count":1,"time-unit":"nanoseconds","total-duration":5},
+		"result-data-files":{"unit":"count","value":3},"total-file-size-in-bytes":{"unit":"bytes","value":9}}}`)
+	f.must(t, 204, "POST", namespaces+"/a/tables/floes/metrics", `{"report-type":"commit-report","table-name":"a.floes","snapshot-id":1,"sequence-number":1,"operation":"append",
+		"metrics":{"total-duration":{"count":1,"time-unit":"nanoseconds","total-duration":5},"attempts":{"unit":"count","value":1}}}`)
 	provokeConflict(t, nodes[leader], f)
 	stranger := &node{App: f.App, client: f.client, key: "fb_nobody_knows_this_one"}
 	stranger.must(t, 401, "GET", namespaces, "")
@@ -88,6 +93,9 @@ func TestEveryPathMovesItsSeries(t *testing.T) {
 		`floeberg_raft_commit_index`, `floeberg_raft_applied_index`,
 		`floeberg_state_apply_duration_seconds_count`, `floeberg_state_revision`,
 		`floeberg_bbolt_writes_total`,
+		`floeberg_table_reports_total{type="scan"}`, `floeberg_table_reports_total{type="commit"}`,
+		`floeberg_client_scan_planning_duration_seconds_count`, `floeberg_client_scan_result_data_files_sum`, `floeberg_client_scan_file_size_bytes_sum`,
+		`floeberg_client_commit_duration_seconds_count`, `floeberg_client_commit_attempts_sum`,
 	} {
 		if was, is := sum(before[follower], series), sum(onFollower, series); is <= was {
 			t.Errorf("%s on the follower went from %v to %v", series, was, is)

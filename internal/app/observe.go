@@ -48,10 +48,39 @@ func catalogObserver(m *ops.Metrics, logger *slog.Logger) catalog.Observer {
 	return catalog.Observer{
 		Conflict:    m.CommitConflict,
 		CacheLookup: m.CacheLookup,
+		Reported:    func(r *catalog.Report) { tableReported(m, r) },
 		OrphanKept: func(location string) {
 			m.OrphanKept()
 			logger.Warn("a metadata file that no table points to was left in the store", slog.String("location", location))
 		},
+	}
+}
+
+// tableReported picks out of a client's report what is worth a series.
+func tableReported(m *ops.Metrics, r *catalog.Report) {
+	timer := func(name string) *time.Duration {
+		if t, ok := r.Timers[name]; ok {
+			return &t.Total
+		}
+		return nil
+	}
+	counter := func(names ...string) *int64 {
+		for _, name := range names {
+			if n, ok := r.Counters[name]; ok {
+				return &n
+			}
+		}
+		return nil
+	}
+	switch r.Kind {
+	case catalog.ScanReport:
+		m.ScanReported(ops.ScanFigures{
+			Planning: timer("total-planning-duration"), DataFiles: counter("result-data-files"),
+			// As Iceberg's own clients write it, and as its description does.
+			FileBytes: counter("total-file-size-in-bytes", "total-file-size-bytes"),
+		})
+	case catalog.CommitReport:
+		m.CommitReported(ops.CommitFigures{Duration: timer("total-duration"), Attempts: counter("attempts")})
 	}
 }
 

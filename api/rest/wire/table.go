@@ -74,18 +74,13 @@ func ParseCommitTable(body []byte) (*CommitTable, error) {
 	if err := jsonbody.Decode(body, &raw); err != nil {
 		return nil, err
 	}
-	out := &CommitTable{Requirements: jsonbody.Present(raw.Requirements), Updates: jsonbody.Present(raw.Updates)}
-	if out.Requirements == nil {
-		out.Requirements = emptyList
+	out := &CommitTable{}
+	var err error
+	if out.Requirements, err = list("requirements", raw.Requirements); err != nil {
+		return nil, err
 	}
-	if out.Updates == nil {
-		out.Updates = emptyList
-	}
-	if out.Requirements[0] != '[' {
-		return nil, jsonbody.Fault("requirements", "must be an array")
-	}
-	if out.Updates[0] != '[' {
-		return nil, jsonbody.Fault("updates", "must be an array")
+	if out.Updates, err = list("updates", raw.Updates); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -111,6 +106,11 @@ func LoadTable(metadataLocation string, metadata []byte) ([][]byte, error) {
 
 // CommittedTable is the answer to a commit, in pieces.
 func CommittedTable(metadataLocation string, metadata []byte) ([][]byte, error) {
+	return spliceTable(metadataLocation, metadata, `}`)
+}
+
+// UnregisteredTable is the answer to an unregister, in pieces.
+func UnregisteredTable(metadataLocation string, metadata []byte) ([][]byte, error) {
 	return spliceTable(metadataLocation, metadata, `}`)
 }
 

@@ -44,6 +44,7 @@ func TestSplicedTable(t *testing.T) {
 		"load":   {wire.LoadTable, location, 3},
 		"stage":  {wire.LoadTable, "", 2},
 		"commit": {wire.CommittedTable, location, 2},
+		"last":   {wire.UnregisteredTable, location, 2},
 	} {
 		pieces, err := tc.make(tc.location, doc)
 		if err != nil {
@@ -98,6 +99,8 @@ func TestParsedBodies(t *testing.T) {
 func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{
 		`{"namespace":["a"],"properties":{"k":"v"}}`, `{"removals":["a"],"updates":{}}`,
+		`{"table-changes":[{"identifier":{"namespace":["a"],"name":"t"},"updates":[]},null]}`, `{"name":"t","metadata-location":"s3://b/m","overwrite":true}`,
+		`{"report-type":"commit-report","table-name":"t","snapshot-id":1,"sequence-number":1,"operation":"append","metrics":{"a":{"unit":"count","value":1},"b":{"time-unit":"days","count":1,"total-duration":9223372036854775807}}}`,
 		`{"name":"t","schema":{}}`, `{"requirements":[],"updates":[]}`, `{"a":1e999}`, "\xff", `{"\ud800":1}`,
 	} {
 		f.Add([]byte(seed))
@@ -117,5 +120,44 @@ func FuzzBodies(f *testing.F) {
 		check(err)
 		_, err = wire.ParseCommitTable(body)
 		check(err)
+		_, err = wire.ParseTransaction(body)
+		check(err)
+		_, err = wire.ParseRename(body)
+		check(err)
+		_, err = wire.ParseRegisterTable(body)
+		check(err)
+		_, err = wire.ParseReport(body)
+		check(err)
 	})
+}
+
+func TestParsedReports(t *testing.T) {
+	t.Parallel()
+	got, err := wire.ParseReport([]byte(`{"report-type":"scan-report","table-name":"c.a.t","snapshot-id":9223372036854775807,"filter":true,"schema-id":0,"projected-field-ids":[1],"projected-field-names":["x"],
+		"metrics":{"total-planning-duration":{"count":2,"time-unit":"MILLISECONDS","total-duration":30},"result-data-files":{"unit":"count","value":4},
+		"for-ever":{"count":1,"time-unit":"days","total-duration":9223372036854775807}},"metadata":{"engine":"spark"},"new":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&wire.Report{
+		Kind: wire.ScanReport, SnapshotID: 9223372036854775807, Counters: map[string]int64{"result-data-files": 4},
+		Timers: map[string]wire.Timer{"total-planning-duration": {Count: 2, Total: 30 * time.Millisecond}, "for-ever": {Count: 1, Total: 1<<63 - 1}},
+	}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParsedTransactions(t *testing.T) {
+	t.Parallel()
+	got, err := wire.ParseTransaction([]byte(`{"table-changes":[{"identifier":{"namespace":["a","b"],"name":"t"},"requirements":null,"updates":[ 1 ]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []wire.TableChange{{Identifier: wire.Identifier{Namespace: []string{"a", "b"}, Name: "t"}, Requirements: json.RawMessage(`[]`), Updates: json.RawMessage(`[ 1 ]`)}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got, err := wire.ParseTransaction([]byte(`{"table-changes":[]}`)); err != nil || len(got) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
 }
