@@ -3,6 +3,7 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -231,4 +232,27 @@ func TestRequestIDInEveryLine(t *testing.T) {
 		t.Error(res.Header)
 	}
 	await(t, "the line", func() bool { return strings.Contains(n.log.String(), `"request_id":"look-for-me"`) })
+}
+
+func TestVerifyMetadata(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]int{"on": 404, "off": 200} {
+		n := startReady(t, t.TempDir(), flags{"bootstrap-key": adminKey, "verify-metadata": setting})
+		n.must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+		made := n.must(t, 200, "POST", namespaces+"/a/tables", table)
+		n.must(t, 200, "GET", namespaces+"/a/tables/floes", "")
+		var answer struct {
+			Location string `json:"metadata-location"`
+		}
+		if err := json.Unmarshal([]byte(made), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(strings.TrimPrefix(answer.Location, "file://")); err != nil {
+			t.Fatal(err)
+		}
+		got := n.must(t, want, "GET", namespaces+"/a/tables/floes", "")
+		if missing := "Failed to open input stream for file: " + answer.Location; want == 404 && !strings.Contains(got, missing) {
+			t.Errorf("got %s", got)
+		}
+	}
 }
