@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
@@ -15,6 +16,10 @@ const (
 	pathTables     = pathNamespace + "/tables"
 	pathTable      = pathTables + "/{table}"
 )
+
+// registerTimeout is for metadata files of hundreds of megabytes, which go through
+// the log piece by piece.
+const registerTimeout = 5 * time.Minute
 
 // routes is the table of operations: it makes the list of endpoints that clients
 // are told, too.
@@ -37,7 +42,7 @@ func (a *api) routes() []serve.Route {
 		{Method: http.MethodDelete, Path: pathTable, Action: authz.ActionDropTable, Resource: onTable, Query: []string{"purgeRequested"}, Handle: a.dropTable, Change: true},
 		{Method: http.MethodPost, Path: pathTable + "/unregister", Action: authz.ActionUnregisterTable, Resource: onTable, Handle: a.unregisterTable, Change: true},
 		{Method: http.MethodPost, Path: pathTable + "/metrics", Action: authz.ActionReportMetrics, Resource: onTable, Handle: a.reportMetrics, Body: true},
-		{Method: http.MethodPost, Path: pathNamespace + "/register", Action: authz.ActionRegisterTable, Resource: onNamespace, Handle: a.registerTable, Change: true, Body: true},
+		{Method: http.MethodPost, Path: pathNamespace + "/register", Action: authz.ActionRegisterTable, Resource: onNamespace, Handle: a.registerTable, Change: true, Body: true, Timeout: registerTimeout},
 		{Method: http.MethodPost, Path: pathWarehouse + "/tables/rename", Action: authz.ActionRenameTable, Resource: onWarehouse, Handle: a.renameTable, Change: true, Body: true},
 		{Method: http.MethodPost, Path: pathWarehouse + "/transactions/commit", Action: authz.ActionCommitTransaction, Resource: onWarehouse, Handle: a.commitTransaction, Change: true, Body: true},
 	}

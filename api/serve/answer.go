@@ -103,7 +103,7 @@ func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Princi
 // it was done. A change that took place needs no such proof: its transaction
 // carried the evidence.
 func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, max(s.opts.RequestTimeout, c.Route.Timeout))
 	defer cancel()
 	rep, err := c.Route.Handle(ctx, c)
 	if !c.Route.Change && c.Read.Consistency == catalog.Linearizable || c.Route.Change && decidedByState(err) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -28,8 +29,11 @@ type Route struct {
 	// its answer rests on the log instead of a read.
 	Change bool
 	// Body tells that the request has one.
-	Body   bool
-	Handle func(context.Context, *Call) (*Reply, error)
+	Body bool
+	// Timeout is how long it may take where that is longer than others may; 0 is
+	// what they may.
+	Timeout time.Duration
+	Handle  func(context.Context, *Call) (*Reply, error)
 }
 
 // OpenRoute is an operation that is answered to everybody.

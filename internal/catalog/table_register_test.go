@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -340,10 +341,10 @@ func TestRegisterOfALargeTable(t *testing.T) {
 	doc := s.manySnapshots(t, "big", maxPartsAtOnce+2*uploadChunk)
 	req := register(ident("ns", "big"), s.write(t, "big/metadata/1.metadata.json", doc))
 	// A node that is lost in the middle.
-	n := 0
+	n := atomic.Int32{}
 	s.log.mu.Lock()
-	s.log.before = func(tx *command.Transaction) error {
-		if n++; n > 3 {
+	s.log.before = func(*command.Transaction) error {
+		if n.Add(1) > 3 {
 			return ErrOutcomeUnknown
 		}
 		return nil
@@ -430,7 +431,7 @@ func TestPartOfARegisteredTableTooLarge(t *testing.T) {
 
 // registerLarge registers and loads a document of this many bytes and returns by how
 // many the heap grew at most.
-func registerLarge(t testing.TB, bytes int) (grown uint64) {
+func registerLarge(t testing.TB, bytes int) uint64 {
 	t.Helper()
 	s := newSite(t)
 	c := s.node()
@@ -439,8 +440,12 @@ func registerLarge(t testing.TB, bytes int) (grown uint64) {
 	runtime.GC()
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
+	var mu sync.Mutex
+	grown := uint64(0)
 	s.log.mu.Lock()
 	s.log.before = func(*command.Transaction) error {
+		mu.Lock()
+		defer mu.Unlock()
 		var now runtime.MemStats
 		runtime.ReadMemStats(&now)
 		grown = max(grown, now.HeapAlloc-min(before.HeapAlloc, now.HeapAlloc))

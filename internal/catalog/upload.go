@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/floeberg/floeberg/fsm/command"
@@ -17,6 +18,8 @@ const (
 	maxPartsAtOnce = 4 << 20
 	// uploadChunk is how much of an upload goes into one transaction.
 	uploadChunk = 1 << 20
+	// uploadsAtOnce is how many chunks of an upload are under way at one time.
+	uploadsAtOnce = 4
 	// uploadLease is how long an upload may take. Past it, what is there belongs to
 	// nobody, and the next upload on any node deletes it.
 	uploadLease = 30 * time.Minute
@@ -50,17 +53,38 @@ func (u *upload) begin(ctx context.Context, c *Catalog, ch Change, parts []icebe
 	if err := c.uploadChunk(ctx, ch, tx); err != nil {
 		return err
 	}
-	for len(parts) > 0 {
+	return u.send(ctx, c, ch, parts)
+}
+
+// send uploads the parts, several chunks at a time: whatever order they land in,
+// the parts are the same.
+func (u *upload) send(ctx context.Context, c *Catalog, ch Change, parts []iceberg.Part) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	places := make(chan struct{}, uploadsAtOnce)
+	var sending sync.WaitGroup
+	for len(parts) > 0 && ctx.Err() == nil {
+		places <- struct{}{}
 		tx := &command.Transaction{Preconditions: []*command.Precondition{command.KeyPresent(state.UploadLeaseKey(u.id))}}
 		for size := 0; len(parts) > 0 && size < uploadChunk; parts = parts[1:] {
 			tx.Writes = append(tx.Writes, command.PutValue(state.PartKey(u.id, uint8(parts[0].List), parts[0].Ordinal), parts[0].JSON))
 			size += len(parts[0].JSON)
 		}
-		if err := c.uploadChunk(ctx, ch, tx); err != nil {
-			return err
-		}
+		sending.Go(func() {
+			defer func() { <-places }()
+			if err := c.uploadChunk(ctx, ch, tx); err != nil {
+				stop(err)
+			}
+		})
 	}
-	return nil
+	sending.Wait()
+	if ctx.Err() == nil {
+		return nil
+	}
+	if err := context.Cause(ctx); KindOf(err) != "" {
+		return err
+	}
+	return refuseBecause(KindUnavailable, ctx.Err(), "The table can't be written to the log in time; nothing was changed, try again")
 }
 
 // uploadChunk puts one transaction of an upload into the log. What it left behind
