@@ -103,7 +103,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Catalog answers and changes namespaces and tables. It keeps nothing that
+// Catalog answers and changes namespaces, tables and views. It keeps nothing that
 // another node would miss: all of it is in the replicated state or can be made
 // from there. It is safe for concurrent use.
 type Catalog struct {

@@ -10,11 +10,17 @@ import (
 	"github.com/floeberg/floeberg/internal/storage"
 )
 
-// Properties of a table that decide how its metadata files are written and kept.
+// Properties of a table or view that decide how its metadata files are written and kept.
 const (
 	propMetadataPath  = "write.metadata.path"
 	propMetadataCodec = "write.metadata.compression-codec"
 	propDeleteOld     = "write.metadata.delete-after-commit.enabled"
+)
+
+// The codecs of metadata files.
+const (
+	codecNone = "none"
+	codecGzip = "gzip"
 )
 
 var errHeadMissing = errors.New("a table's metadata has no head")
@@ -25,44 +31,64 @@ type metadataFile struct {
 	document []byte // uncompressed
 }
 
-// metadataFolder is where a table's metadata files go: where its properties say,
-// within the table's own location, or its metadata folder.
-func metadataFolder(wh *WarehouseInfo, t *iceberg.Table) (string, error) {
-	path, ok := t.Property(propMetadataPath)
+// metadata is what a metadata file is written of: a version of a table or a view.
+type metadata interface {
+	// Location is the root of the files that belong to it.
+	Location() string
+	// Property returns one of its properties.
+	Property(name string) (string, bool)
+	// Document is the whole of it.
+	Document() []byte
+}
+
+// metadataFolder is where metadata files go: where the properties say, within the
+// table's or view's own location, or its metadata folder.
+func metadataFolder(wh *WarehouseInfo, m metadata) (string, error) {
+	path, ok := m.Property(propMetadataPath)
 	if !ok || path == "" {
-		return t.Location() + "/metadata", nil
+		return m.Location() + "/metadata", nil
 	}
 	canonical, err := confine(wh, path)
 	if err != nil {
 		return "", err
 	}
-	own, err := storage.Canonical(t.Location())
+	own, err := storage.Canonical(m.Location())
 	if err != nil {
-		return "", refuseBecause(KindInvalid, err, "Invalid location %q: %s", shorten(t.Location()), err)
+		return "", refuseBecause(KindInvalid, err, "Invalid location %q: %s", shorten(m.Location()), err)
 	}
 	if !storage.Within(own, canonical) {
-		return "", refuse(KindForbiddenLocation, "Invalid %s %q: it is not below the table's location %s", propMetadataPath, shorten(path), t.Location())
+		return "", refuse(KindForbiddenLocation, "Invalid %s %q: it is not below %s, the location of its table or view", propMetadataPath, shorten(path), m.Location())
 	}
 	return strings.TrimSuffix(path, "/"), nil
 }
 
-// writeMetadata writes a generation's complete metadata file under a new name,
+// writeMetadata writes the complete metadata file of a table's generation,
 // numbered after the version before it; -1 is none.
 func (c *Catalog) writeMetadata(ctx context.Context, wh *WarehouseInfo, t *iceberg.Table, before int) (*metadataFile, error) {
-	folder, err := metadataFolder(wh, t)
-	if err != nil {
-		return nil, err
-	}
 	doc := t.Document()
 	if int64(len(doc)) > c.opts.MaxMetadataBytes {
 		return nil, refuse(KindTooLarge, "The table's metadata is too large: %d bytes, at most %d are possible; expire snapshots", len(doc), c.opts.MaxMetadataBytes)
 	}
+	return c.writeDocument(ctx, wh, t, doc, codecNone, before)
+}
+
+// writeDocument writes a metadata file under a new name, compressed as the
+// properties say, or as usual for its kind.
+func (c *Catalog) writeDocument(ctx context.Context, wh *WarehouseInfo, m metadata, doc []byte, usual string, before int) (*metadataFile, error) {
+	folder, err := metadataFolder(wh, m)
+	if err != nil {
+		return nil, err
+	}
+	codec, _ := m.Property(propMetadataCodec)
+	if codec == "" {
+		codec = usual
+	}
 	body, zipped := doc, false
-	switch codec, _ := t.Property(propMetadataCodec); strings.ToLower(codec) {
-	case "", "none":
-	case "gzip":
+	switch strings.ToLower(codec) {
+	case codecNone:
+	case codecGzip:
 		if body, err = storage.Compress(doc); err != nil {
-			return nil, refuseBecause(KindUnavailable, err, "The table's metadata can't be compressed")
+			return nil, refuseBecause(KindUnavailable, err, "The metadata can't be compressed")
 		}
 		zipped = true
 	default:
@@ -75,7 +101,7 @@ func (c *Catalog) writeMetadata(ctx context.Context, wh *WarehouseInfo, t *icebe
 			// It may be there all the same, under a name that nobody will hear of.
 			c.deleteOrphans(location)
 		}
-		return nil, storeFailed(err, "The table's metadata file can't be written")
+		return nil, storeFailed(err, "The metadata file can't be written")
 	}
 	return &metadataFile{location: location, document: doc}, nil
 }
@@ -87,7 +113,7 @@ func (c *Catalog) readMetadata(ctx context.Context, location string, maxBytes in
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, refuseBecause(KindNotFound, err, "Failed to open input stream for file: %s", location)
 	case err != nil:
-		return nil, storeFailed(err, "The table's metadata file can't be read")
+		return nil, storeFailed(err, "The metadata file can't be read")
 	}
 	if storage.IsCompressed(body) {
 		body, err = storage.Decompress(body, maxBytes)
@@ -95,7 +121,7 @@ func (c *Catalog) readMetadata(ctx context.Context, location string, maxBytes in
 		case errors.Is(err, storage.ErrCorrupt):
 			return nil, refuseBecause(KindInvalid, err, "Invalid metadata file %q: it is damaged", shorten(location))
 		case err != nil:
-			return nil, storeFailed(err, "The table's metadata file can't be decompressed")
+			return nil, storeFailed(err, "The metadata file can't be decompressed")
 		}
 	}
 	return body, nil

@@ -112,6 +112,19 @@ func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse strin
 
 // ListTables returns the tables of a namespace in byte order.
 func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*TableList, error) {
+	return c.list(ctx, read, warehouse, path, page, state.TablesOf, state.TableName)
+}
+
+// ListViews returns the views of a namespace in byte order.
+func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*TableList, error) {
+	return c.list(ctx, read, warehouse, path, page, state.ViewsOf, state.ViewName)
+}
+
+func (c *Catalog) list(
+	ctx context.Context, read Read, warehouse string, path Namespace, page Page,
+	all func(warehouse string, path []string) state.KeyRange,
+	identify func(key []byte) (warehouse string, path []string, name string, err error),
+) (*TableList, error) {
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
@@ -124,8 +137,8 @@ func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, p
 		return nil, err
 	}
 	list := &TableList{Index: v.Index, Identifiers: []Identifier{}}
-	list.Next, err = scanPage(v, state.TablesOf(wh.Name, path), page, func(key []byte) error {
-		_, ns, name, err := state.TableName(key)
+	list.Next, err = scanPage(v, all(wh.Name, path), page, func(key []byte) error {
+		_, ns, name, err := identify(key)
 		if err != nil {
 			return broken(err)
 		}

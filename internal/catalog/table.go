@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -41,26 +42,55 @@ func find(v *state.View, wh *WarehouseInfo, id Identifier) (*entry, error) {
 	return &entry{key: key, record: rec, revision: rev}, nil
 }
 
+// holder is what has a name already.
+type holder string
+
+// The holders.
+const (
+	heldByTable holder = "Table"
+	heldByView  holder = "View"
+)
+
 // free refuses a name that a table or a view has, or whose namespace is missing,
-// and adds to the plan what keeps it so.
-func (c *Catalog) free(v *state.View, p *plan, wh *WarehouseInfo, id Identifier) (*state.Namespace, error) {
+// and adds to the plan what keeps it so. The text of the refusal is taken's.
+func (c *Catalog) free(v *state.View, p *plan, wh *WarehouseInfo, id Identifier, taken func(holder) string) (*state.Namespace, error) {
 	ns, _, err := c.namespace(v, wh.Name, id.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	table, view := state.TableKey(wh.Name, id.Namespace, id.Name), state.ViewKey(wh.Name, id.Namespace, id.Name)
-	if _, ok, err := v.Get(table); err != nil {
-		return nil, broken(err)
-	} else if ok {
-		return nil, refuse(KindAlreadyExists, "Table already exists: %s", id)
+	p.require(command.KeyPresent(state.NamespaceKey(wh.Name, id.Namespace)))
+	for _, place := range []struct {
+		key []byte
+		holder
+	}{
+		{state.TableKey(wh.Name, id.Namespace, id.Name), heldByTable},
+		{state.ViewKey(wh.Name, id.Namespace, id.Name), heldByView},
+	} {
+		if _, ok, err := v.Get(place.key); err != nil {
+			return nil, broken(err)
+		} else if ok {
+			return nil, refuse(KindAlreadyExists, "%s", taken(place.holder))
+		}
+		p.require(command.KeyAbsent(place.key))
 	}
-	if _, ok, err := v.Get(view); err != nil {
-		return nil, broken(err)
-	} else if ok {
-		return nil, refuse(KindAlreadyExists, "View with same name already exists: %s", id)
-	}
-	p.require(command.KeyPresent(state.NamespaceKey(wh.Name, id.Namespace)), command.KeyAbsent(table), command.KeyAbsent(view))
 	return ns, nil
+}
+
+// takenFor tells in Iceberg's words that the name of what is to be made is taken.
+func takenFor(made holder, id Identifier) func(holder) string {
+	return func(by holder) string {
+		if by == made {
+			return fmt.Sprintf("%s already exists: %s", by, id)
+		}
+		return fmt.Sprintf("%s with same name already exists: %s", by, id)
+	}
+}
+
+// takenForRename tells in Iceberg's words that the name to be taken on is taken.
+func takenForRename(from, to Identifier) func(holder) string {
+	return func(by holder) string {
+		return fmt.Sprintf("Cannot rename %s to %s. %s already exists", from, to, by)
+	}
 }
 
 // newID makes the identity of a catalog entry, 16 bytes.

@@ -116,17 +116,25 @@ func (c *Catalog) planNothing(v *state.View, wh *WarehouseInfo, e *entry, into *
 	return p, nil
 }
 
-// planMove plans that a table's location becomes another one.
-func (c *Catalog) planMove(v *state.View, p *plan, wh *WarehouseInfo, rec *state.Table, location string) (string, error) {
+// placed is the record of an entry that has a place of its own: a table or a view.
+type placed interface {
+	// GetId is the entry's identity.
+	GetId() []byte
+	// GetLocation is its canonical location.
+	GetLocation() string
+}
+
+// planMove plans that an entry's location becomes another one.
+func (c *Catalog) planMove(v *state.View, p *plan, wh *WarehouseInfo, rec placed, location string) (string, error) {
 	canonical, err := confine(wh, location)
 	if err != nil {
 		return "", err
 	}
-	if canonical == rec.Location {
+	if canonical == rec.GetLocation() {
 		return canonical, nil
 	}
-	p.write(giveUp(rec.Location))
-	return canonical, claim(v, p, wh, canonical, rec.Id)
+	p.write(giveUp(rec.GetLocation()))
+	return canonical, claim(v, p, wh, canonical, rec.GetId())
 }
 
 // planStagedCreate makes the table that a client staged before, or made up.
@@ -142,7 +150,7 @@ func (c *Catalog) planStagedCreate(ctx context.Context, v *state.View, wh *Wareh
 // draftStagedCreate evaluates the commit that creates: all of the table is in the
 // updates, so any node can do it, whoever staged it.
 func (c *Catalog) draftStagedCreate(v *state.View, p *plan, wh *WarehouseInfo, req CommitTable) (*draft, error) {
-	ns, err := c.free(v, p, wh, req.Identifier)
+	ns, err := c.free(v, p, wh, req.Identifier, takenFor(heldByTable, req.Identifier))
 	if err != nil {
 		return nil, err
 	}

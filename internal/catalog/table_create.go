@@ -32,7 +32,7 @@ func (c *Catalog) CreateTable(ctx context.Context, ch Change, warehouse string, 
 			return nil, err
 		}
 		p := &plan{}
-		ns, err := c.free(v, p, wh, req.Identifier)
+		ns, err := c.free(v, p, wh, req.Identifier, takenFor(heldByTable, req.Identifier))
 		if err != nil {
 			return nil, err
 		}

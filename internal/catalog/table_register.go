@@ -112,7 +112,7 @@ func (r *registration) place(v *state.View, p *plan, wh *WarehouseInfo) (*entry,
 			return nil, err
 		}
 	}
-	_, err := r.c.free(v, p, wh, r.req.Identifier)
+	_, err := r.c.free(v, p, wh, r.req.Identifier, takenFor(heldByTable, r.req.Identifier))
 	return nil, err
 }
 

@@ -40,7 +40,7 @@ func (c *Catalog) RenameTable(ctx context.Context, ch Change, warehouse string, 
 			p.nothing = true
 			return p, nil
 		}
-		if err := c.freeForRename(v, p, wh, from, to); err != nil {
+		if _, err := c.free(v, p, wh, to, takenForRename(from, to)); err != nil {
 			return nil, err
 		}
 		p.write(command.DeleteKey(e.key))
@@ -58,27 +58,4 @@ func (c *Catalog) RenameTable(ctx context.Context, ch Change, warehouse string, 
 		err = refuseBecause(KindUnavailable, err, "Other changes of table %s came first too often; nothing was changed, try again", from)
 	}
 	return max(index, c.proposed.Load()), err
-}
-
-// freeForRename is free, in the words that clients of renames know.
-func (c *Catalog) freeForRename(v *state.View, p *plan, wh *WarehouseInfo, from, to Identifier) error {
-	if _, _, err := c.namespace(v, wh.Name, to.Namespace); err != nil {
-		return err
-	}
-	p.require(command.KeyPresent(state.NamespaceKey(wh.Name, to.Namespace)))
-	for _, taken := range []struct {
-		what string
-		key  []byte
-	}{
-		{"Table", state.TableKey(wh.Name, to.Namespace, to.Name)},
-		{"View", state.ViewKey(wh.Name, to.Namespace, to.Name)},
-	} {
-		if _, ok, err := v.Get(taken.key); err != nil {
-			return broken(err)
-		} else if ok {
-			return refuse(KindAlreadyExists, "Cannot rename %s to %s. %s already exists", from, to, taken.what)
-		}
-		p.require(command.KeyAbsent(taken.key))
-	}
-	return nil
 }

@@ -1,5 +1,5 @@
-// Package catalog is the use cases: what a client may ask of namespaces and
-// tables, made of reads of the replicated state and transactions that change it.
+// Package catalog is the use cases: what a client may ask of namespaces, tables
+// and views, made of reads of the replicated state and transactions that change it.
 package catalog
 
 import (
@@ -150,4 +150,38 @@ type RegisterTable struct {
 	MetadataLocation string
 	// Overwrite puts it in the place of a table that has the name.
 	Overwrite bool
+}
+
+// View is one generation of a view as clients see it.
+type View struct {
+	MetadataLocation string
+	Metadata         []byte
+	// ID and Revision name the generation: equal on all nodes.
+	ID       []byte
+	Revision uint64
+	// WarehouseRevision changes with the warehouse's settings.
+	WarehouseRevision uint64
+	Index             uint64
+}
+
+// CreateView is a request for a new view.
+type CreateView struct {
+	Identifier
+	Location   string // "" leaves it to the catalog
+	Schema     json.RawMessage
+	Version    json.RawMessage
+	Properties map[string]string
+}
+
+// ReplaceView is a request to change a view.
+type ReplaceView struct {
+	Identifier
+	Requirements []iceberg.Requirement
+	Updates      []iceberg.Update
+}
+
+// RegisterView is a request to make a view of a metadata file that is there.
+type RegisterView struct {
+	Identifier
+	MetadataLocation string
 }
