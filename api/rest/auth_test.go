@@ -96,12 +96,14 @@ func TestRights(t *testing.T) {
 	})
 	createNamespace(t, h, "a")
 	made := decode[loaded](t, ask{method: "POST", path: tables, body: createTableBody("t")}.want(t, h, 200))
+	created := ask{method: "POST", path: views, body: createViewBody("v", "select 1")}.want(t, h, 200)
 	reads := []ask{
 		{method: "GET", path: "/v1/config"}, {method: "GET", path: "/v1/default/namespaces"},
 		{method: "GET", path: "/v1/default/namespaces?parent=a"},
 		{method: "GET", path: "/v1/default/namespaces/a"}, {method: "HEAD", path: "/v1/default/namespaces/a"},
 		{method: "GET", path: tables}, {method: "GET", path: table}, {method: "HEAD", path: table},
 		{method: "POST", path: table + "/metrics", body: commitReport},
+		{method: "GET", path: views}, {method: "GET", path: view}, {method: "HEAD", path: view},
 	}
 	writes := []ask{
 		{method: "POST", path: "/v1/default/namespaces", body: `{"namespace":["b"]}`},
@@ -109,9 +111,14 @@ func TestRights(t *testing.T) {
 		{method: "POST", path: tables, body: createTableBody("u")},
 		{method: "POST", path: table, body: setProperty("a", "b")},
 		{method: "POST", path: transactions, body: transaction("t")},
-		{method: "POST", path: renameTable, body: renameTableBody("t", "r")}, {method: "POST", path: renameTable, body: renameTableBody("r", "t")},
+		{method: "POST", path: renameTable, body: renameBody("t", "r")}, {method: "POST", path: renameTable, body: renameBody("r", "t")},
 		{method: "POST", path: table + "/unregister"}, {method: "POST", path: register, body: registerBody("t", *made.MetadataLocation)},
 		{method: "DELETE", path: table}, {method: "DELETE", path: tables + "/u"},
+		{method: "POST", path: views, body: createViewBody("w", "select 1")},
+		{method: "POST", path: view, body: newQuery("select 2")},
+		{method: "POST", path: renameView, body: renameBody("v", "x")},
+		{method: "DELETE", path: views + "/w"}, {method: "DELETE", path: views + "/x"},
+		{method: "POST", path: registerView, body: registerBody("v", locationOf(t, created))}, {method: "DELETE", path: view},
 		{method: "DELETE", path: "/v1/default/namespaces/a"},
 	}
 	s.giveKey("outsider", "nobodies")
@@ -140,7 +147,7 @@ func TestRights(t *testing.T) {
 		}
 	}
 	// One action for each route, but HEAD shares its GET's.
-	if len(denied) != 16 {
+	if len(denied) != 23 {
 		t.Errorf("denied: %v", denied)
 	}
 }
@@ -151,8 +158,11 @@ func TestNoOracle(t *testing.T) {
 	h := newSite(t).node("n1")
 	createNamespace(t, h, "a")
 	ask{method: "POST", path: tables, body: createTableBody("t")}.want(t, h, 200)
+	ask{method: "POST", path: views, body: createViewBody("v", "select 1")}.want(t, h, 200)
 	for _, pair := range [][2]string{
 		{table, tables + "/nothing"},
+		{views, "/v1/default/namespaces/nothing/views"},
+		{views + "/v", views + "/nothing"},
 		{"/v1/default/namespaces/a", "/v1/default/namespaces/nothing"},
 		{"/v1/default/namespaces?parent=a", "/v1/default/namespaces?parent=nothing"},
 		{"/v1/config?warehouse=default", "/v1/config?warehouse=nowhere"},

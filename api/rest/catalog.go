@@ -25,7 +25,7 @@ type Catalog interface {
 	UpdateNamespaceProperties(ctx context.Context, change catalog.Change, warehouse string, path catalog.Namespace, removals []string, updates map[string]string) (*catalog.PropertiesChange, error)
 
 	// ListTables returns the tables of a namespace.
-	ListTables(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.TableList, error)
+	ListTables(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.IdentifierList, error)
 	// CreateTable makes a table, or only its first metadata.
 	CreateTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.CreateTable) (*catalog.Table, error)
 	// LoadTable returns a table.
@@ -46,4 +46,21 @@ type Catalog interface {
 	UnregisterTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier) (*catalog.Table, error)
 	// ReportMetrics takes what a client reports of its work on a table.
 	ReportMetrics(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier, report catalog.Report) (index uint64, err error)
+
+	// ListViews returns the views of a namespace.
+	ListViews(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.IdentifierList, error)
+	// CreateView makes a view.
+	CreateView(ctx context.Context, change catalog.Change, warehouse string, req catalog.CreateView) (*catalog.View, error)
+	// RegisterView makes a view of a metadata file that is there.
+	RegisterView(ctx context.Context, change catalog.Change, warehouse string, req catalog.RegisterView) (*catalog.View, error)
+	// LoadView returns a view.
+	LoadView(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) (*catalog.View, error)
+	// ViewExists returns without an error where the view is there.
+	ViewExists(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) (index uint64, err error)
+	// ReplaceView changes a view.
+	ReplaceView(ctx context.Context, change catalog.Change, warehouse string, req catalog.ReplaceView) (*catalog.View, error)
+	// DropView removes a view.
+	DropView(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier) (index uint64, err error)
+	// RenameView gives a view another name.
+	RenameView(ctx context.Context, change catalog.Change, warehouse string, from, to catalog.Identifier) (index uint64, err error)
 }

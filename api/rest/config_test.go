@@ -73,7 +73,7 @@ func TestEndpointsAreTheRoutes(t *testing.T) {
 	if diff := cmp.Diff(served, told); diff != "" {
 		t.Error(diff)
 	}
-	if len(slices.Compact(told)) != 18 {
+	if len(slices.Compact(told)) != 26 {
 		t.Errorf("%d endpoints", len(told))
 	}
 }

@@ -13,12 +13,26 @@ import (
 )
 
 // etag names what a client was shown, or would be, of a generation of a table.
-// It is made of everything that the answer depends on and that all nodes agree
-// on, so that it is the same on all of them: the warehouse and its settings, the
-// table and its generation, the snapshots asked for, who asks with which groups,
-// and the kinds of access that it can use. Two principals never share a tag: one
-// may get credentials or columns that the other may not.
 func etag(c *serve.Call, t *catalog.Table, refsOnly bool) string {
+	what := "all"
+	if refsOnly {
+		what = "refs"
+	}
+	return tag(c, t.WarehouseRevision, t.ID, t.Revision, what)
+}
+
+// viewTag names what a client was shown, or would be, of a generation of a view.
+func viewTag(c *serve.Call, v *catalog.View) string {
+	return tag(c, v.WarehouseRevision, v.ID, v.Revision, "view")
+}
+
+// tag names an answer. It is made of everything that the answer depends on and
+// that all nodes agree on, so that it is the same on all of them: the warehouse
+// and its settings, the table or view and its generation, what was asked for of
+// it, who asks with which groups, and the kinds of access that it can use. Two
+// principals never share a tag: one may get credentials or columns that the other
+// may not.
+func tag(c *serve.Call, warehouseRevision uint64, id []byte, revision uint64, what string) string {
 	h := sha256.New()
 	var number [8]byte
 	addNumber := func(n uint64) {
@@ -36,14 +50,10 @@ func etag(c *serve.Call, t *catalog.Table, refsOnly bool) string {
 		}
 	}
 	addText(c.Warehouse)
-	addNumber(t.WarehouseRevision)
-	addText(string(t.ID))
-	addNumber(t.Revision)
-	if refsOnly {
-		addText("refs")
-	} else {
-		addText("all")
-	}
+	addNumber(warehouseRevision)
+	addText(string(id))
+	addNumber(revision)
+	addText(what)
 	addText(c.Principal.ID)
 	addText(c.Principal.Tenant)
 	addList(slices.Sorted(slices.Values(c.Principal.Groups)))

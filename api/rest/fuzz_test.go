@@ -15,6 +15,7 @@ func FuzzRequests(f *testing.F) {
 	h := s.node("n1")
 	createNamespace(f, h, "a")
 	ask{method: "POST", path: tables, body: createTableBody("t")}.want(f, h, 200)
+	ask{method: "POST", path: views, body: createViewBody("v", "select 1")}.want(f, h, 200)
 	methods := []string{"GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"}
 	for i, seed := range []struct{ path, body string }{
 		{"/v1/config?warehouse=default", ""},
@@ -29,12 +30,18 @@ func FuzzRequests(f *testing.F) {
 		{"/v1/default/namespaces/a/tables/t?purgeRequested=True", ""},
 		{transactions, transaction("t", "u")},
 		{transactions, `{"table-changes":[{"identifier":{"namespace":["a"],"name":"n"},"requirements":[{"type":"assert-create"}],"updates":[{"action":"add-schema","schema":` + oneColumn + `}]}]}`},
-		{renameTable, renameTableBody("t", "u")},
+		{renameTable, renameBody("t", "u")},
 		{register, `{"name":"r","metadata-location":"file:///etc/passwd","overwrite":true}`},
 		{register, registerBody("r", s.write(f, "reg", "x"))},
 		{table + "/unregister", ""},
 		{table + "/metrics", commitReport},
 		{table + "/metrics", scanReport},
+		{"/v1/default/namespaces/a/views?pageToken=x", createViewBody("w", "select 2")},
+		{"/v1/default/namespaces/a/views", `{"name":"t","location":"file:///x","properties":{"write.metadata.path":"s3://b"},"schema":` + oneColumn + `,"view-version":` + viewVersion("select 1") + `}`},
+		{"/v1/default/namespaces/a/views/v", newQuery("select 3")},
+		{"/v1/default/namespaces/a/views/v", `{"requirements":[{"type":"assert-view-uuid","uuid":"x"}],"updates":[{"action":"set-location","location":"file:///etc"},{"action":"remove-properties","removals":["k"]}]}`},
+		{registerView, registerBody("r", s.root+"/default/x.metadata.json")},
+		{renameView, renameBody("v", "w")},
 		{"/v1/%2F/namespaces/%00/tables/%FF", ""},
 		{"/v1//namespaces//tables", "{}"},
 		{"/%2e%2e/v1/../config", "null"},

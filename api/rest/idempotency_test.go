@@ -91,10 +91,15 @@ func TestRepeatsOfEveryChange(t *testing.T) {
 		{method: "POST", path: tables, body: createTableBody("t")},
 		{method: "POST", path: table, body: setProperty("k", "v")},
 		{method: "POST", path: transactions, body: transaction("t")},
-		{method: "POST", path: renameTable, body: renameTableBody("t", "r")}, {method: "POST", path: renameTable, body: renameTableBody("r", "t")},
-		{method: "POST", path: renameTable, body: renameTableBody("gone", "t2")},
+		{method: "POST", path: renameTable, body: renameBody("t", "r")}, {method: "POST", path: renameTable, body: renameBody("r", "t")},
+		{method: "POST", path: renameTable, body: renameBody("gone", "t2")},
 		{method: "POST", path: table + "/unregister"}, {method: "POST", path: register, body: registerBody("t", s.write(t, "reg", "t"))},
 		{method: "DELETE", path: table},
+		{method: "POST", path: views, body: createViewBody("v", "select 1")},
+		{method: "POST", path: view, body: newQuery("select 2")},
+		{method: "POST", path: renameView, body: renameBody("v", "w")},
+		{method: "POST", path: registerView, body: registerBody("v", s.root+"/default/missing.metadata.json")},
+		{method: "DELETE", path: views + "/w"},
 		{method: "DELETE", path: "/v1/default/namespaces/a"},
 		{method: "DELETE", path: "/v1/default/namespaces/a"}, // refused, and refused again
 	} {

@@ -26,7 +26,7 @@ func registerBody(name, location string) string {
 	return fmt.Sprintf(`{"name":%q,"metadata-location":%q}`, name, location)
 }
 
-func renameTableBody(from, to string) string {
+func renameBody(from, to string) string {
 	return fmt.Sprintf(`{"source":{"namespace":["a"],"name":%q},"destination":{"namespace":["a"],"name":%q}}`, from, to)
 }
 
@@ -81,17 +81,17 @@ func TestRegisterUnregisterRename(t *testing.T) {
 	ask{method: "POST", path: register, body: registerBody("x", "file:///etc/passwd")}.wantError(t, one, 403, "ForbiddenException")
 	ask{method: "POST", path: strings.Replace(register, "/a/", "/b/", 1), body: registerBody("x", location)}.wantError(t, one, 404, "NoSuchNamespaceException")
 
-	ask{method: "POST", path: renameTable, body: renameTableBody("t", "u")}.want(t, one, 204)
-	got = ask{method: "POST", path: renameTable, body: renameTableBody("t", "u")}.wantError(t, two, 404, "NoSuchTableException")
+	ask{method: "POST", path: renameTable, body: renameBody("t", "u")}.want(t, one, 204)
+	got = ask{method: "POST", path: renameTable, body: renameBody("t", "u")}.wantError(t, two, 404, "NoSuchTableException")
 	if got.Error.Message != "Table does not exist: a.t" {
 		t.Error(got.Error.Message)
 	}
 	ask{method: "POST", path: tables, body: createTableBody("t")}.want(t, two, 200)
-	got = ask{method: "POST", path: renameTable, body: renameTableBody("t", "u")}.wantError(t, two, 409, "AlreadyExistsException")
+	got = ask{method: "POST", path: renameTable, body: renameBody("t", "u")}.wantError(t, two, 409, "AlreadyExistsException")
 	if got.Error.Message != "Cannot rename a.t to a.u. Table already exists" {
 		t.Error(got.Error.Message)
 	}
-	gone := strings.Replace(renameTableBody("t", "v"), `"destination":{"namespace":["a"]`, `"destination":{"namespace":["no"]`, 1)
+	gone := strings.Replace(renameBody("t", "v"), `"destination":{"namespace":["a"]`, `"destination":{"namespace":["no"]`, 1)
 	ask{method: "POST", path: renameTable, body: gone}.wantError(t, two, 404, "NoSuchNamespaceException")
 
 	last := ask{method: "POST", path: tables + "/u/unregister"}.want(t, one, 200)
@@ -151,7 +151,7 @@ func TestBodiesOfTableOperations(t *testing.T) {
 		{transactions, `{"table-changes":[{"identifier":{"namespace":["a"],"name":".."},"requirements":[{"type":"assert-create"}]}]}`, "it means a folder"},
 		{renameTable, `{}`, `field "source" is missing`},
 		{renameTable, `{"source":{"namespace":["a"],"name":"t"}}`, `field "destination" is missing`},
-		{renameTable, renameTableBody("t", "a*"), "are not allowed"},
+		{renameTable, renameBody("t", "a*"), "are not allowed"},
 		{register, `{}`, `field "name" is missing`},
 		{register, `{"name":"x"}`, `field "metadata-location" is missing`},
 		{register, `{"name":"x","metadata-location":""}`, `field "metadata-location" is empty`},
@@ -215,8 +215,8 @@ func TestRightsThatOnlyTheBodyTellsOf(t *testing.T) {
 		{transactions, transaction("t", "u"), authz.ActionCommitTable, onTable("t")},
 		{transactions, transaction("t", "u"), authz.ActionCommitTable, onTable("u")},
 		{transactions, create, authz.ActionCreateTable, namespace},
-		{renameTable, renameTableBody("t", "v"), authz.ActionRenameTable, onTable("t")},
-		{renameTable, renameTableBody("t", "v"), authz.ActionCreateTable, namespace},
+		{renameTable, renameBody("t", "v"), authz.ActionRenameTable, onTable("t")},
+		{renameTable, renameBody("t", "v"), authz.ActionCreateTable, namespace},
 		{register, over, authz.ActionDropTable, onTable("u")},
 	} {
 		h := s.node("n2", func(o *nodeOptions) { o.Authorizer = allBut{tc.action, tc.resource.String()} })

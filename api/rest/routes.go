@@ -15,6 +15,8 @@ const (
 	pathNamespace  = pathNamespaces + "/{namespace}"
 	pathTables     = pathNamespace + "/tables"
 	pathTable      = pathTables + "/{table}"
+	pathViews      = pathNamespace + "/views"
+	pathView       = pathViews + "/{view}"
 )
 
 // registerTimeout is for metadata files of hundreds of megabytes, which go through
@@ -45,6 +47,15 @@ func (a *api) routes() []serve.Route {
 		{Method: http.MethodPost, Path: pathNamespace + "/register", Action: authz.ActionRegisterTable, Resource: onNamespace, Handle: a.registerTable, Change: true, Body: true, Timeout: registerTimeout},
 		{Method: http.MethodPost, Path: pathWarehouse + "/tables/rename", Action: authz.ActionRenameTable, Resource: onWarehouse, Handle: a.renameTable, Change: true, Body: true},
 		{Method: http.MethodPost, Path: pathWarehouse + "/transactions/commit", Action: authz.ActionCommitTransaction, Resource: onWarehouse, Handle: a.commitTransaction, Change: true, Body: true},
+
+		{Method: http.MethodGet, Path: pathViews, Action: authz.ActionListViews, Resource: onNamespace, Query: []string{"pageToken", "pageSize"}, Handle: a.listViews},
+		{Method: http.MethodPost, Path: pathViews, Action: authz.ActionCreateView, Resource: onNamespace, Handle: a.createView, Change: true, Body: true},
+		{Method: http.MethodPost, Path: pathNamespace + "/register-view", Action: authz.ActionRegisterView, Resource: onNamespace, Handle: a.registerView, Change: true, Body: true},
+		{Method: http.MethodGet, Path: pathView, Action: authz.ActionLoadView, Resource: onView, Handle: a.loadView},
+		{Method: http.MethodHead, Path: pathView, Action: authz.ActionLoadView, Resource: onView, Handle: a.viewExists},
+		{Method: http.MethodPost, Path: pathView, Action: authz.ActionReplaceView, Resource: onView, Handle: a.replaceView, Change: true, Body: true},
+		{Method: http.MethodDelete, Path: pathView, Action: authz.ActionDropView, Resource: onView, Handle: a.dropView, Change: true},
+		{Method: http.MethodPost, Path: pathWarehouse + "/views/rename", Action: authz.ActionRenameView, Resource: onWarehouse, Handle: a.renameView, Change: true, Body: true},
 	}
 }
 
@@ -77,10 +88,16 @@ func onNamespace(c *serve.Call) authz.Resource { return namespaceResource(c, c.N
 
 func onTable(c *serve.Call) authz.Resource { return tableResource(c, c.Identifier()) }
 
+func onView(c *serve.Call) authz.Resource { return viewResource(c, c.Identifier()) }
+
 func namespaceResource(c *serve.Call, path catalog.Namespace) authz.Resource {
 	return authz.Resource{Kind: authz.KindNamespace, Warehouse: c.Warehouse, Namespace: path}
 }
 
 func tableResource(c *serve.Call, id catalog.Identifier) authz.Resource {
 	return authz.Resource{Kind: authz.KindTable, Warehouse: c.Warehouse, Namespace: id.Namespace, Name: id.Name}
+}
+
+func viewResource(c *serve.Call, id catalog.Identifier) authz.Resource {
+	return authz.Resource{Kind: authz.KindView, Warehouse: c.Warehouse, Namespace: id.Namespace, Name: id.Name}
 }

@@ -19,7 +19,12 @@ func (a *api) listTables(ctx context.Context, c *serve.Call) (*serve.Reply, erro
 	if err != nil {
 		return nil, err
 	}
-	out := wire.Tables{Identifiers: make([]wire.Identifier, len(list.Identifiers)), NextPageToken: list.Next}
+	return identifiers(list)
+}
+
+// identifiers is the answer to a listing of tables or views.
+func identifiers(list *catalog.IdentifierList) (*serve.Reply, error) {
+	out := wire.Identifiers{Identifiers: make([]wire.Identifier, len(list.Identifiers)), NextPageToken: list.Next}
 	for i, id := range list.Identifiers {
 		out.Identifiers[i] = wire.Identifier{Namespace: id.Namespace, Name: id.Name}
 	}
@@ -89,7 +94,7 @@ func (a *api) tableExists(ctx context.Context, c *serve.Call) (*serve.Reply, err
 }
 
 func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
-	req, err := wire.ParseCommitTable(c.Body)
+	req, err := wire.ParseCommit(c.Body)
 	if err != nil {
 		return nil, err
 	}

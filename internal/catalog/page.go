@@ -111,12 +111,12 @@ func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse strin
 }
 
 // ListTables returns the tables of a namespace in byte order.
-func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*TableList, error) {
+func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*IdentifierList, error) {
 	return c.list(ctx, read, warehouse, path, page, state.TablesOf, state.TableName)
 }
 
 // ListViews returns the views of a namespace in byte order.
-func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*TableList, error) {
+func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*IdentifierList, error) {
 	return c.list(ctx, read, warehouse, path, page, state.ViewsOf, state.ViewName)
 }
 
@@ -124,7 +124,7 @@ func (c *Catalog) list(
 	ctx context.Context, read Read, warehouse string, path Namespace, page Page,
 	all func(warehouse string, path []string) state.KeyRange,
 	identify func(key []byte) (warehouse string, path []string, name string, err error),
-) (*TableList, error) {
+) (*IdentifierList, error) {
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (c *Catalog) list(
 	if _, _, err := c.namespace(v, wh.Name, path); err != nil {
 		return nil, err
 	}
-	list := &TableList{Index: v.Index, Identifiers: []Identifier{}}
+	list := &IdentifierList{Index: v.Index, Identifiers: []Identifier{}}
 	list.Next, err = scanPage(v, all(wh.Name, path), page, func(key []byte) error {
 		_, ns, name, err := identify(key)
 		if err != nil {

@@ -89,8 +89,8 @@ type NamespaceList struct {
 	Index      uint64
 }
 
-// TableList is a page of identifiers.
-type TableList struct {
+// IdentifierList is a page of identifiers.
+type IdentifierList struct {
 	Identifiers []Identifier
 	Next        string
 	Index       uint64

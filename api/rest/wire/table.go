@@ -50,31 +50,28 @@ func ParseCreateTable(body []byte) (*CreateTable, error) {
 	}, nil
 }
 
-// CommitTable is a request to change a table; its lists stay as they came.
-type CommitTable struct {
+// Commit is a request to change a table or a view; its lists stay as they came.
+type Commit struct {
 	Requirements json.RawMessage
 	Updates      json.RawMessage
 }
 
 var emptyList = json.RawMessage("[]")
 
-// ParseCommitTable reads the body of a commit. The identifier in it must have
-// the right form and is not used: the path names the table, and released clients
-// have sent identifiers with their own name of the catalog in front. A missing
-// list is an empty one, as for Iceberg's own parser.
-func ParseCommitTable(body []byte) (*CommitTable, error) {
+// ParseCommit reads the body of a commit. The identifier in it must have the
+// right form and is not used: the path names the table or view, and released
+// clients have sent identifiers with their own name of the catalog in front. A
+// missing list is an empty one, as for Iceberg's own parser.
+func ParseCommit(body []byte) (*Commit, error) {
 	var raw struct {
-		Identifier *struct {
-			Namespace []*string `json:"namespace"`
-			Name      *string   `json:"name"`
-		} `json:"identifier"`
+		Identifier   *rawIdentifier  `json:"identifier"`
 		Requirements json.RawMessage `json:"requirements"`
 		Updates      json.RawMessage `json:"updates"`
 	}
 	if err := jsonbody.Decode(body, &raw); err != nil {
 		return nil, err
 	}
-	out := &CommitTable{}
+	out := &Commit{}
 	var err error
 	if out.Requirements, err = list("requirements", raw.Requirements); err != nil {
 		return nil, err
@@ -85,14 +82,14 @@ func ParseCommitTable(body []byte) (*CommitTable, error) {
 	return out, nil
 }
 
-// Identifier names a table.
+// Identifier names a table or a view.
 type Identifier struct {
 	Namespace []string `json:"namespace"`
 	Name      string   `json:"name"`
 }
 
-// Tables is a page of identifiers.
-type Tables struct {
+// Identifiers is a page of a listing.
+type Identifiers struct {
 	Identifiers   []Identifier `json:"identifiers"`
 	NextPageToken string       `json:"next-page-token,omitempty"`
 }
@@ -101,20 +98,20 @@ type Tables struct {
 // after the other: a document may be large, so it is neither parsed nor copied.
 // Without a location the table is only staged.
 func LoadTable(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return spliceTable(metadataLocation, metadata, `,"config":{}}`)
+	return splice(metadataLocation, metadata, `,"config":{}}`)
 }
 
 // CommittedTable is the answer to a commit, in pieces.
 func CommittedTable(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return spliceTable(metadataLocation, metadata, `}`)
+	return splice(metadataLocation, metadata, `}`)
 }
 
 // UnregisteredTable is the answer to an unregister, in pieces.
 func UnregisteredTable(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return spliceTable(metadataLocation, metadata, `}`)
+	return splice(metadataLocation, metadata, `}`)
 }
 
-func spliceTable(metadataLocation string, metadata []byte, tail string) ([][]byte, error) {
+func splice(metadataLocation string, metadata []byte, tail string) ([][]byte, error) {
 	head := []byte(`{"metadata":`)
 	if metadataLocation != "" {
 		quoted, err := json.Marshal(metadataLocation)

@@ -45,6 +45,7 @@ func TestSplicedTable(t *testing.T) {
 		"stage":  {wire.LoadTable, "", 2},
 		"commit": {wire.CommittedTable, location, 2},
 		"last":   {wire.UnregisteredTable, location, 2},
+		"view":   {wire.LoadView, location, 3},
 	} {
 		pieces, err := tc.make(tc.location, doc)
 		if err != nil {
@@ -79,11 +80,29 @@ func TestParsedBodies(t *testing.T) {
 	}, create); diff != "" {
 		t.Error(diff)
 	}
-	commit, err := wire.ParseCommitTable([]byte(`{"updates":[ 1 ],"requirements":null}`))
+	commit, err := wire.ParseCommit([]byte(`{"updates":[ 1 ],"requirements":null}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&wire.CommitTable{Requirements: json.RawMessage(`[]`), Updates: json.RawMessage(`[ 1 ]`)}, commit); diff != "" {
+	if diff := cmp.Diff(&wire.Commit{Requirements: json.RawMessage(`[]`), Updates: json.RawMessage(`[ 1 ]`)}, commit); diff != "" {
+		t.Error(diff)
+	}
+	view, err := wire.ParseCreateView([]byte(`{"name":"v","location":"s3://b/v","schema":{"a": 1},"view-version":{"b": 2},"properties":{"k":"v"},"new":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&wire.CreateView{
+		Name: "v", Location: "s3://b/v", Schema: json.RawMessage(`{"a": 1}`), Version: json.RawMessage(`{"b": 2}`), Properties: map[string]string{"k": "v"},
+	}, view); diff != "" {
+		t.Error(diff)
+	}
+	rename, err := wire.ParseRename([]byte(`{"source":{"namespace":["a","b"],"name":"v"},"destination":{"namespace":["c"],"name":"w"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&wire.Rename{
+		Source: wire.Identifier{Namespace: []string{"a", "b"}, Name: "v"}, Destination: wire.Identifier{Namespace: []string{"c"}, Name: "w"},
+	}, rename); diff != "" {
 		t.Error(diff)
 	}
 	update, err := wire.ParseUpdateProperties([]byte("\r\n\t {\"removals\":[\"a\"],\"updates\":{\"b\":\"\"}} \n"))
@@ -101,7 +120,8 @@ func FuzzBodies(f *testing.F) {
 		`{"namespace":["a"],"properties":{"k":"v"}}`, `{"removals":["a"],"updates":{}}`,
 		`{"table-changes":[{"identifier":{"namespace":["a"],"name":"t"},"updates":[]},null]}`, `{"name":"t","metadata-location":"s3://b/m","overwrite":true}`,
 		`{"report-type":"commit-report","table-name":"t","snapshot-id":1,"sequence-number":1,"operation":"append","metrics":{"a":{"unit":"count","value":1},"b":{"time-unit":"days","count":1,"total-duration":9223372036854775807}}}`,
-		`{"name":"t","schema":{}}`, `{"requirements":[],"updates":[]}`, `{"a":1e999}`, "\xff", `{"\ud800":1}`,
+		`{"name":"t","schema":{}}`, `{"requirements":[],"updates":[]}`, `{"name":"v","schema":{},"view-version":{},"properties":{}}`,
+		`{"source":{"namespace":["a"],"name":"v"},"destination":{"namespace":[],"name":null}}`, `{"a":1e999}`, "\xff", `{"\ud800":1}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -118,7 +138,11 @@ func FuzzBodies(f *testing.F) {
 		check(err)
 		_, err = wire.ParseCreateTable(body)
 		check(err)
-		_, err = wire.ParseCommitTable(body)
+		_, err = wire.ParseCommit(body)
+		check(err)
+		_, err = wire.ParseCreateView(body)
+		check(err)
+		_, err = wire.ParseRegisterView(body)
 		check(err)
 		_, err = wire.ParseTransaction(body)
 		check(err)
