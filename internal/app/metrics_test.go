@@ -127,6 +127,26 @@ func TestEveryPathMovesItsSeries(t *testing.T) {
 	}
 }
 
+func TestEntitiesAreCounted(t *testing.T) {
+	t.Parallel()
+	n := startReady(t, t.TempDir(), flags{"bootstrap-key": adminKey})
+	n.must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	n.must(t, 200, "POST", namespaces, `{"namespace":["b"]}`)
+	n.must(t, 200, "POST", namespaces+"/a/tables", table)
+	for _, name := range []string{"u", "v", "w"} {
+		n.must(t, 200, "POST", namespaces+"/a/views", `{"name":"`+name+`","schema":{"type":"struct","fields":[]},
+			"view-version":{"version-id":1,"timestamp-ms":1,"schema-id":0,"summary":{},"default-namespace":["a"],
+			"representations":[{"type":"sql","sql":"select 1","dialect":"spark"}]}}`)
+	}
+	n.must(t, 204, "DELETE", namespaces+"/a/views/u", "")
+	series := n.scrape(t)
+	for name, want := range map[string]float64{"floeberg_namespaces": 2, "floeberg_tables": 1, "floeberg_views": 2} {
+		if got := series[name]; got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
 // provokeConflict has two nodes commit to one table at the same time until one
 // of them was overtaken.
 func provokeConflict(t *testing.T, a, b *node) {

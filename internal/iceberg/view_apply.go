@@ -66,6 +66,9 @@ func NewView(env Env, spec ViewSpec) (*View, error) {
 	if schema == nil || version == nil {
 		return nil, invalidf("Cannot create a view without a schema and a version")
 	}
+	if len(version.sql) == 0 && version.unknown == "" {
+		return nil, invalidf("Cannot create view without specifying a query")
+	}
 	if err := b.addSchema(schema); err != nil {
 		return nil, err
 	}

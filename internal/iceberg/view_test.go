@@ -68,6 +68,7 @@ func TestNewView(t *testing.T) {
 		"no schema":   {Location: "x", Version: []byte(viewVersion(1, 0, 1, "s", "d"))},
 		"no version":  {Location: "x", Schema: []byte(viewSchema)},
 		"no location": {Schema: []byte(viewSchema), Version: []byte(viewVersion(1, 0, 1, "s", "d"))},
+		"no query":    {Location: "x", Schema: []byte(viewSchema), Version: []byte(viewVersion(1, 0, 1, "s"))},
 		"no summary":  {Location: "x", Schema: []byte(viewSchema), Version: []byte(`{"version-id":1,"timestamp-ms":1,"schema-id":0,"default-namespace":[],"representations":[]}`)},
 	} {
 		if _, err := iceberg.NewView(testEnv(testNow), spec); !errors.Is(err, iceberg.ErrInvalid) {
