@@ -206,6 +206,18 @@ func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier
 	if err := checkIdentifier(id); err != nil {
 		return nil, err
 	}
+	t, err := c.loadTable(ctx, warehouse, id, opts)
+	if err != nil {
+		return nil, err
+	}
+	// No state is held while a store is waited for.
+	if err := c.verifyFile(ctx, t.MetadataLocation); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (c *Catalog) loadTable(ctx context.Context, warehouse string, id Identifier, opts LoadOptions) (*Table, error) {
 	v, wh, err := c.look(ctx, opts.Read, warehouse)
 	if err != nil {
 		return nil, err
@@ -213,9 +225,6 @@ func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier
 	defer v.Close()
 	e, err := find(v, wh, id)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.verifyFile(ctx, e.record.MetadataLocation); err != nil {
 		return nil, err
 	}
 	t := shown(wh, e, v.Index)
@@ -340,12 +349,22 @@ func (c *Catalog) UnregisterTable(ctx context.Context, ch Change, warehouse stri
 		return p, nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, withoutConflict(id, err)
 	}
 	if answer != nil {
 		return c.replayTable(ctx, warehouse, id, answer.GetTable())
 	}
 	return last, nil
+}
+
+// withoutConflict is the refusal of a change that required nothing of the table, and
+// that others overtook too often. No client can mend that, and to clients of all but
+// commits a conflict means that the name is taken.
+func withoutConflict(id Identifier, err error) error {
+	if KindOf(err) != KindCommitFailed {
+		return err
+	}
+	return refuseBecause(KindUnavailable, err, "Other changes of table %s came first too often; nothing was changed, try again", id)
 }
 
 // removeTable adds to a plan what takes a table out of the catalog.

@@ -29,7 +29,7 @@ func (c *Catalog) RegisterTable(ctx context.Context, ch Change, warehouse string
 		if KindOf(err) == KindCommitUnknown {
 			r.upload.pending = false // It may be the table's.
 		}
-		return nil, err
+		return nil, withoutConflict(req.Identifier, err)
 	}
 	if answer != nil {
 		return c.replayTable(ctx, warehouse, req.Identifier, answer.GetTable())

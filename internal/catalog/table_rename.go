@@ -52,10 +52,5 @@ func (c *Catalog) RenameTable(ctx context.Context, ch Change, warehouse string, 
 		p.tell(event)
 		return p, nil
 	})
-	if KindOf(err) == KindCommitFailed {
-		// Nobody required anything of the table, so no client can mend it: to
-		// clients of renames a conflict means that the new name is taken.
-		err = refuseBecause(KindUnavailable, err, "Other changes of table %s came first too often; nothing was changed, try again", from)
-	}
-	return max(index, c.proposed.Load()), err
+	return max(index, c.proposed.Load()), withoutConflict(from, err)
 }

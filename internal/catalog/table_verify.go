@@ -293,7 +293,7 @@ func (c *Catalog) RebuildTable(ctx context.Context, ch Change, warehouse string,
 		return p, nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, withoutConflict(id, err)
 	}
 	if answer != nil {
 		return c.VerifyTable(ctx, Read{Consistency: Linearizable}, warehouse, id)

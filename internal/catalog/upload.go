@@ -125,24 +125,7 @@ func (u *upload) discard(ctx context.Context, c *Catalog) {
 
 // sweepUploads deletes what others, or nodes that were lost, did not bring to an end.
 func (c *Catalog) sweepUploads(ctx context.Context) {
-	v, err := c.view(ctx, Read{Consistency: Linearizable})
-	if err != nil {
-		return
-	}
-	var ids [][]byte
-	err = v.Scan(state.SpaceRange(state.SpaceUpload), func(key []byte, _ state.Value) bool {
-		if id, ok := state.UploadID(key); ok {
-			ids = append(ids, id)
-		}
-		return true
-	})
-	var left [][]byte
-	for _, id := range ids {
-		if _, live, getErr := v.Get(state.UploadLeaseKey(id)); getErr == nil && !live {
-			left = append(left, id)
-		}
-	}
-	v.Close()
+	left, err := c.uploadsLeft(ctx)
 	if err != nil {
 		c.logger.WarnContext(ctx, "uploads that were given up can't be looked for", "error", err)
 		return
@@ -150,6 +133,35 @@ func (c *Catalog) sweepUploads(ctx context.Context) {
 	for _, id := range left {
 		c.dropUpload(ctx, id, command.KeyAbsent(state.UploadLeaseKey(id)))
 	}
+}
+
+// uploadsLeft gives the uploads that nobody works on any more.
+func (c *Catalog) uploadsLeft(ctx context.Context) (left [][]byte, err error) {
+	v, err := c.view(ctx, Read{Consistency: Linearizable})
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	var ids [][]byte
+	err = v.Scan(state.SpaceRange(state.SpaceUpload), func(key []byte, _ state.Value) bool {
+		if id, ok := state.UploadID(key); ok {
+			ids = append(ids, id)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		_, live, err := v.Get(state.UploadLeaseKey(id))
+		if err != nil {
+			return nil, err
+		}
+		if !live {
+			left = append(left, id)
+		}
+	}
+	return left, nil
 }
 
 // dropUpload deletes an upload. Where that fails, the next sweep does it.
