@@ -186,6 +186,7 @@ func TestProgram(t *testing.T) {
 		for _, banned := range []string{
 			"github.com/apache/iceberg-go", "github.com/apache/arrow", "gocloud.dev", "cloud.google.com/go", "github.com/aws/aws-sdk-go",
 			"google.golang.org/grpc", "net/http/httptest", "github.com/google/go-cmp", "pgregory.net/rapid", module + "/test",
+			module + "/api/apitest", module + "/cluster/clustertest", module + "/fsm/fsmtest",
 		} {
 			if dep == banned || strings.HasPrefix(dep, banned+"/") {
 				t.Errorf("the program links %s", dep)
