@@ -7,6 +7,7 @@ type Action string
 // The actions.
 const (
 	ActionGetConfig         Action = "GetConfig"
+	ActionListWarehouses    Action = "ListWarehouses"
 	ActionShowWarehouse     Action = "ShowWarehouse"
 	ActionListNamespaces    Action = "ListNamespaces"
 	ActionLoadNamespace     Action = "LoadNamespace"
@@ -58,7 +59,8 @@ const (
 // Class is the action's class; ClassNone where it is not known.
 func (a Action) Class() Class {
 	switch a {
-	case ActionGetConfig, ActionShowWarehouse, ActionListNamespaces, ActionLoadNamespace, ActionListTables, ActionLoadTable,
+	case ActionGetConfig, ActionListWarehouses, ActionShowWarehouse, ActionListNamespaces, ActionLoadNamespace,
+		ActionListTables, ActionLoadTable,
 		ActionReportMetrics, ActionVerifyTable, ActionListViews, ActionLoadView:
 		return ClassRead
 	case ActionCreateNamespace, ActionUpdateNamespace, ActionDropNamespace,

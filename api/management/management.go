@@ -16,6 +16,8 @@ import (
 type Catalog interface {
 	// Warehouse returns a warehouse by name.
 	Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error)
+	// ListWarehouses returns all warehouses.
+	ListWarehouses(ctx context.Context, read catalog.Read, page catalog.Page) (*catalog.WarehouseList, error)
 }
 
 // Options are what the operators' side is made of.
@@ -36,14 +38,18 @@ func Routes(opts Options) ([]serve.Route, error) {
 	}
 	a := &api{catalog: opts.Catalog}
 	return []serve.Route{
+		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 	}, nil
 }
 
 const (
-	pathRoot      = "/management/v1"
-	pathWarehouse = pathRoot + "/warehouses/{warehouse}"
+	pathRoot       = "/management/v1"
+	pathWarehouses = pathRoot + "/warehouses"
+	pathWarehouse  = pathWarehouses + "/{warehouse}"
 )
+
+func onCluster(*serve.Call) authz.Resource { return authz.Resource{Kind: authz.KindCluster} }
 
 func onWarehouse(c *serve.Call) authz.Resource {
 	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.Param("warehouse")}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/internal/catalog"
 )
 
 // Warehouse is a warehouse as operators see it.
@@ -13,10 +14,36 @@ type Warehouse struct {
 	AllowedRoots []string `json:"allowed_roots"`
 }
 
+// Warehouses is a page of warehouses.
+type Warehouses struct {
+	Warehouses    []Warehouse `json:"warehouses"`
+	NextPageToken string      `json:"next_page_token,omitempty"`
+}
+
+func (a *api) listWarehouses(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	p, err := page(c)
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.catalog.ListWarehouses(ctx, c.Read, p)
+	if err != nil {
+		return nil, err
+	}
+	out := Warehouses{Warehouses: make([]Warehouse, len(list.Warehouses)), NextPageToken: list.Next}
+	for i, wh := range list.Warehouses {
+		out.Warehouses[i] = warehouse(wh)
+	}
+	return serve.JSON(list.Index, out)
+}
+
 func (a *api) showWarehouse(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	wh, err := a.catalog.Warehouse(ctx, c.Read, c.Param("warehouse"))
 	if err != nil {
 		return nil, err
 	}
-	return serve.JSON(wh.Index, Warehouse{Name: wh.Name, Root: wh.Root, AllowedRoots: append([]string{}, wh.AllowedRoots...)})
+	return serve.JSON(wh.Index, warehouse(wh))
+}
+
+func warehouse(wh *catalog.WarehouseInfo) Warehouse {
+	return Warehouse{Name: wh.Name, Root: wh.Root, AllowedRoots: append([]string{}, wh.AllowedRoots...)}
 }

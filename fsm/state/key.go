@@ -164,6 +164,18 @@ func WarehouseKey(name string) []byte {
 	return appendName([]byte{byte(SpaceWarehouse)}, name)
 }
 
+// WarehouseName reads a warehouse's name from its key.
+func WarehouseName(key []byte) (string, error) {
+	if len(key) == 0 || Space(key[0]) != SpaceWarehouse {
+		return "", ErrBadKey
+	}
+	name, rest, err := cutName(key[1:])
+	if err != nil || len(rest) > 0 {
+		return "", ErrBadKey
+	}
+	return name, nil
+}
+
 // NamespaceKey is where a namespace is kept.
 func NamespaceKey(warehouse string, path []string) []byte {
 	return appendPath([]byte{byte(SpaceNamespace)}, warehouse, len(path), path)

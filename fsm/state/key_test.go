@@ -32,6 +32,10 @@ func TestKeysComeBack(t *testing.T) {
 		if path == nil {
 			path = []string{}
 		}
+		w, err := state.WarehouseName(state.WarehouseKey(warehouse))
+		if err != nil || w != warehouse {
+			t.Fatalf("warehouse: %q, %v", w, err)
+		}
 		w, p, err := state.NamespacePath(state.NamespaceKey(warehouse, path))
 		if err != nil || w != warehouse || !slices.Equal(p, path) {
 			t.Fatalf("namespace: %q %q, %v", w, p, err)
