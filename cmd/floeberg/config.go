@@ -37,7 +37,7 @@ func configCheckCommand() *cobra.Command {
 		Args:  noArgs,
 	}
 	load := settingFlags(cmd)
-	output := outputFlag(cmd)
+	output := outputFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		format, err := output()
 		if err != nil {

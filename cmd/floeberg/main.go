@@ -64,7 +64,10 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(serveCommand(), devCommand(), configCommand(), versionCommand())
+	root.AddCommand(
+		serveCommand(), devCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
+		warehouseCommand(), versionCommand(),
+	)
 	return root
 }
 

@@ -17,7 +17,7 @@ type versionInfo struct {
 
 func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Say which version this is", Args: noArgs}
-	output := outputFlag(cmd)
+	output := outputFlag(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		format, err := output()
 		if err != nil {

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/floeberg/floeberg/internal/app"
+	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/test/output"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the commands print into testdata")
+
+// served is a node in this process.
+type served struct {
+	url, root string
+}
+
+func serveInProcess(t *testing.T) *served {
+	t.Helper()
+	n := &served{root: filepath.Join(t.TempDir(), "warehouse")}
+	cfg, err := config.Load(config.Sources{Flags: map[string]string{
+		"node-id": "n1", "data-dir": filepath.Join(t.TempDir(), "data"), "warehouse": "file://" + n.root, "bootstrap-key": testKey,
+		"http-listen": "127.0.0.1:0", "cluster-listen": "127.0.0.1:0", "gossip-listen": "127.0.0.1:0",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &output.Buffer{}
+	a, err := app.New(app.Options{Config: cfg, Version: "test", Log: log, Out: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := a.Stop(ctx); err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the node's log:\n%s", log)
+		}
+	})
+	n.url = a.URL()
+	await(t, "readiness", func() bool {
+		code, _ := request(t, testKey, http.MethodGet, n.url+"/ready", "")
+		return code == http.StatusOK
+	})
+	return n
+}
+
+// post sends what a client would send.
+func (n *served) post(t *testing.T, path, body string) {
+	t.Helper()
+	if code, answer := request(t, testKey, http.MethodPost, n.url+path, body); code != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, code, answer)
+	}
+}
+
+// command runs a command against the node.
+func (n *served) command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return command(t, append(args, "--addr", n.url, "--key", testKey)...)
+}
+
+const ordersSchema = `{"type":"struct","fields":[
+	{"id":1,"name":"id","type":"long","required":true,"doc":"one per order"},
+	{"id":2,"name":"at","type":"timestamptz","required":false},
+	{"id":3,"name":"lines","required":false,"type":{"type":"list","element-id":4,"element-required":true,"element":
+		{"type":"struct","fields":[{"id":5,"name":"item","type":"string","required":true},{"id":6,"name":"price","type":"decimal(9,2)","required":false}]}}},
+	{"id":7,"name":"tags","required":false,"type":{"type":"map","key-id":8,"key":"string","value-id":9,"value":"int","value-required":false}}]}`
+
+// fill makes what the transcripts look at.
+func (n *served) fill(t *testing.T) {
+	t.Helper()
+	for _, path := range []string{`["sales"]`, `["sales","eu.north"]`, `["sales","eu.north","old one"]`, `["empty"]`} {
+		n.post(t, "/v1/default/namespaces", `{"namespace":`+path+`,"properties":{"owner":"nansen"}}`)
+	}
+	north := "/v1/default/namespaces/sales%1Feu.north/tables"
+	n.post(t, north, `{"name":"orders","schema":`+ordersSchema+`,
+		"partition-spec":{"fields":[{"source-id":2,"field-id":1000,"name":"at_day","transform":"day"},{"source-id":1,"field-id":1001,"name":"id","transform":"identity"}]},
+		"write-order":{"order-id":1,"fields":[{"source-id":1,"transform":"bucket[4]","direction":"asc","null-order":"nulls-first"}]},
+		"properties":{"note":"two\nlines\u001b[31m","write.format.default":"parquet"}}`)
+	n.post(t, north, `{"name":"plain","schema":{"type":"struct","fields":[{"id":1,"name":"x","type":"int","required":false}]}}`)
+	n.post(t, "/v1/default/namespaces/sales%1Feu.north/tables/orders", `{"requirements":[],"updates":[
+		{"action":"add-snapshot","snapshot":{"snapshot-id":3051729675574597004,"sequence-number":1,"timestamp-ms":`+
+		fmt.Sprint(time.Now().UnixMilli())+`,"manifest-list":"file://`+n.root+`/m.avro","summary":{"operation":"append","added-records":"3"},"schema-id":0}},
+		{"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":3051729675574597004},
+		{"action":"set-snapshot-ref","ref-name":"v1","type":"tag","snapshot-id":3051729675574597004}]}`)
+}
+
+// unlike are the parts of an answer that are others each time, and what stands
+// for them; in columns, of the same width.
+var unlike = []struct {
+	pattern *regexp.Regexp
+	as      string
+}{
+	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "uuid-uuid-uuid-uuid-uuid-uuid-uuid-x"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "2026-01-02T03:04:05Z"},
+	{regexp.MustCompile(`-[0-9a-f]{32}`), "-id"},
+}
+
+func (n *served) likened(text string) string {
+	text = strings.ReplaceAll(text, n.root, "/warehouse")
+	for _, u := range unlike {
+		text = u.pattern.ReplaceAllString(text, u.as)
+	}
+	return text
+}
+
+// words splits a command line as a shell does, as far as transcripts need it.
+func words(line string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
+		out = append(out, m[1]+m[2])
+	}
+	return out
+}
+
+// Transcripts are command lines after "$ ", each with all that it prints and its
+// exit code where that is not 0.
+func TestTranscripts(t *testing.T) {
+	t.Parallel()
+	n := serveInProcess(t)
+	n.fill(t)
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for line := range strings.Lines(string(want)) {
+				args, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "$ floeberg ")
+				if !ok {
+					continue
+				}
+				code, stdout, stderr := n.command(t, words(args)...)
+				fmt.Fprintf(&got, "%s%s%s", line, n.likened(stdout), n.likened(stderr))
+				if code != exitDone {
+					fmt.Fprintf(&got, "exit code %d\n", code)
+				}
+				got.WriteString("\n")
+			}
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("run with -rewrite if this is meant:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOutputAsJSON(t *testing.T) {
+	t.Parallel()
+	n := serveInProcess(t)
+	n.fill(t)
+	for _, args := range [][]string{
+		{"namespace", "list"}, {"namespace", "list", "--recursive"}, {"namespace", "list", "empty"}, {"namespace", "show", "sales"},
+		{"table", "list", `sales."eu.north"`}, {"table", "list", "empty"}, {"table", "show", `sales."eu.north".orders`},
+		{"warehouse", "list"}, {"warehouse", "show", "default"},
+	} {
+		code, stdout, stderr := n.command(t, append(args, "--output", "json")...)
+		var value any
+		dec := json.NewDecoder(strings.NewReader(stdout))
+		if err := dec.Decode(&value); err != nil || code != exitDone || stderr != "" {
+			t.Errorf("%v: exit code %d, %v, %q %q", args, code, err, stdout, stderr)
+			continue
+		}
+		if dec.More() || value == nil {
+			t.Errorf("%v: not one value: %q", args, stdout)
+		}
+		for _, name := range regexp.MustCompile(`(?m)^ *"([^"]*)":`).FindAllStringSubmatch(stdout, -1) {
+			if !regexp.MustCompile(`^[a-z0-9_.-]+$`).MatchString(name[1]) {
+				t.Errorf("%v: field %q", args, name[1])
+			}
+		}
+	}
+	_, stdout, _ := n.command(t, "table", "show", `sales."eu.north".orders`, "--output", "json")
+	var got struct {
+		UUID            string
+		CurrentSnapshot struct{ ID json.Number } `json:"current_snapshot"`
+		Columns         []struct{ Name, Type string }
+		PartitionSpec   []map[string]string `json:"partition_spec"`
+		SnapshotCount   int                 `json:"snapshot_count"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.UUID) != 36 || got.CurrentSnapshot.ID != "3051729675574597004" || len(got.Columns) != 4 || got.SnapshotCount != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if diff := cmp.Diff(map[string]string{"name": "at_day", "transform": "day", "source": "at"}, got.PartitionSpec[0]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAsksTheNextNode(t *testing.T) {
+	t.Parallel()
+	n := serveInProcess(t)
+	dead := "http://" + freeAddress(t)
+	code, stdout, stderr := command(t, "namespace", "list", "--addr", dead+","+n.url, "--key", testKey)
+	if code != exitDone || stdout != "NAMESPACE\n" || stderr != "" {
+		t.Errorf("exit code %d, %q %q", code, stdout, stderr)
+	}
+}
+
+func TestRemoteFailuresAreOneLine(t *testing.T) {
+	t.Parallel()
+	n := serveInProcess(t)
+	dead := "http://" + freeAddress(t)
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		says []string
+	}{
+		"nobody there":        {[]string{"namespace", "list", "--addr", dead}, exitFailed, []string{dead, "refused"}},
+		"nobody at two":       {[]string{"namespace", "list", "--addr", dead + "," + dead + "/x"}, exitFailed, []string{dead + ":", dead + "/x:"}},
+		"wrong key":           {[]string{"namespace", "list", "--addr", n.url, "--key", "fb_wrong"}, exitFailed, []string{"--key", keyEnv}},
+		"no key":              {[]string{"namespace", "list", "--addr", n.url}, exitFailed, []string{"--key"}},
+		"no floeberg":         {[]string{"namespace", "list", "--addr", n.url + "/ui", "--key", testKey}, exitFailed, []string{"Nothing is served"}},
+		"unknown warehouse":   {[]string{"namespace", "list", "--addr", n.url, "--key", testKey, "--warehouse", "nowhere"}, exitFailed, []string{"nowhere"}},
+		"unknown table":       {[]string{"table", "show", "a.t", "--addr", n.url, "--key", testKey}, exitFailed, []string{"a.t"}},
+		"unknown namespace":   {[]string{"table", "list", "a.b", "--addr", n.url, "--key", testKey}, exitFailed, []string{"a.b"}},
+		"no time":             {[]string{"namespace", "list", "--addr", n.url, "--key", testKey, "--timeout", "1ns"}, exitFailed, []string{"no answer in time"}},
+		"address of no kind":  {[]string{"namespace", "list", "--addr", "ftp://x"}, exitUsage, []string{"--addr", "ftp://x"}},
+		"an empty address":    {[]string{"namespace", "list", "--addr", n.url + ","}, exitUsage, []string{"--addr"}},
+		"a negative timeout":  {[]string{"namespace", "list", "--timeout", "-1s"}, exitUsage, []string{"--timeout"}},
+		"an unknown output":   {[]string{"namespace", "list", "--output", "xml"}, exitUsage, []string{"--output", "xml"}},
+		"too many arguments":  {[]string{"namespace", "list", "a", "b"}, exitUsage, []string{`"b"`}},
+		"no argument":         {[]string{"table", "show"}, exitUsage, []string{"a table", "--help"}},
+		"a name of one level": {[]string{"table", "show", "t"}, exitUsage, []string{"dot", "t"}},
+		"an open quote":       {[]string{"table", "show", `a."b.t`}, exitUsage, []string{"quote", `a."b.t`}},
+		"an empty level":      {[]string{"table", "list", "a..b"}, exitUsage, []string{"empty level"}},
+		"an unknown command":  {[]string{"table", "melt"}, exitUsage, []string{"melt"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, tc.args...)
+			if code != tc.code || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "floeberg: ") {
+				t.Errorf("exit code %d, want %d: %q %q", code, tc.code, stdout, stderr)
+			}
+			for _, says := range tc.says {
+				if !strings.Contains(stderr, says) {
+					t.Errorf("it does not say %q: %q", says, stderr)
+				}
+			}
+		})
+	}
+}
+
+// Address and key come from the environment too; a flag goes before it.
+func TestRemoteEnvironment(t *testing.T) {
+	n := serveInProcess(t)
+	t.Setenv(addrEnv, n.url)
+	t.Setenv(keyEnv, testKey)
+	if code, _, stderr := command(t, "namespace", "list"); code != exitDone {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := command(t, "namespace", "list", "--key", "fb_wrong"); code != exitFailed {
+		t.Errorf("the flag does not count: exit code %d, %s", code, stderr)
+	}
+	t.Setenv(addrEnv, "ftp://x")
+	if code, _, stderr := command(t, "namespace", "list"); code != exitUsage || !strings.Contains(stderr, addrEnv) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
