@@ -54,7 +54,10 @@ const (
 type Client struct {
 	opts  Options
 	bases []string
-	http  *http.Client
+	reads *http.Client
+	// changes each get a connection of their own: what a connection that was kept
+	// open breaks at is unclear, and the transport would send them again by itself.
+	changes *http.Client
 
 	mu     sync.Mutex
 	first  int     // the node that answered last
@@ -77,21 +80,26 @@ func New(opts Options) (*Client, error) {
 	if len(c.bases) == 0 {
 		return nil, errors.New("no address is given")
 	}
-	c.http = &http.Client{
+	c.reads, c.changes = newHTTP(false), newHTTP(true)
+	return c, nil
+}
+
+func newHTTP(oneRequest bool) *http.Client {
+	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSHandshakeTimeout: dialTimeout,
 			IdleConnTimeout:     30 * time.Second,
+			DisableKeepAlives:   oneRequest,
 		},
 		// A key goes to the address that it was meant for and to no other.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return c, nil
 }
 
 // Close gives the connections back.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.reads.CloseIdleConnections() }
 
 // parseAddress reads an address; without a scheme it is one of plain HTTP.
 func parseAddress(address string) (string, error) {
@@ -237,13 +245,15 @@ func (c *Client) once(ctx context.Context, base string, r *request) ([]byte, err
 	if c.opts.Key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.opts.Key)
 	}
+	by := c.reads
 	if r.change() {
+		by = c.changes
 		req.Header.Set("Idempotency-Key", r.key)
 	}
 	if len(r.body) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	res, err := c.http.Do(req)
+	res, err := by.Do(req)
 	if err != nil {
 		return nil, noAnswer(base, r, err)
 	}
