@@ -74,9 +74,13 @@ func (s *Site) RevokeKey(name string) {
 }
 
 // Catalog is the use cases of one more node.
-func (s *Site) Catalog() *catalog.Catalog {
+func (s *Site) Catalog(adjust ...func(*catalog.Options)) *catalog.Catalog {
 	s.T.Helper()
-	c, err := catalog.New(catalog.Options{Log: s.Log, Store: s.Store, NewUUID: uuid.NewString, DefaultWarehouse: "default"})
+	opts := catalog.Options{Log: s.Log, Store: s.Store, NewUUID: uuid.NewString, DefaultWarehouse: "default"}
+	for _, a := range adjust {
+		a(&opts)
+	}
+	c, err := catalog.New(opts)
 	if err != nil {
 		s.T.Fatal(err)
 	}

@@ -1,15 +1,17 @@
 package management_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/floeberg/floeberg/api/apitest"
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/internal/catalog"
 )
-
-type ask = apitest.Ask
 
 // newNode is a node of a new site that serves operators and clients.
 func newNode(t testing.TB) (*apitest.Site, http.Handler) {
@@ -21,7 +23,11 @@ func newNode(t testing.TB) (*apitest.Site, http.Handler) {
 // node is one more node of a site.
 func node(s *apitest.Site, id string) http.Handler {
 	s.T.Helper()
-	c := s.Catalog()
+	return handler(s, s.Options(id), s.Catalog())
+}
+
+func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog) http.Handler {
+	s.T.Helper()
 	protocol, err := rest.Routes(rest.Options{Catalog: c})
 	if err != nil {
 		s.T.Fatal(err)
@@ -30,5 +36,32 @@ func node(s *apitest.Site, id string) http.Handler {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	return s.Handler(s.Options(id), append(protocol, routes...))
+	return s.Handler(opts, append(protocol, routes...))
+}
+
+// slowNode has few places, and calls wait ahead of each read of the object store.
+func slowNode(s *apitest.Site, id string, places int, wait func()) http.Handler {
+	s.T.Helper()
+	opts := s.Options(id)
+	opts.MaxRequests = places
+	return handler(s, opts, s.Catalog(func(o *catalog.Options) { o.Store = slowStore{o.Store, wait} }))
+}
+
+type slowStore struct {
+	catalog.Store
+	wait func()
+}
+
+func (s slowStore) Get(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
+	s.wait()
+	return s.Store.Get(ctx, location, maxBytes)
+}
+
+func await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
 }

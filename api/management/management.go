@@ -18,6 +18,12 @@ type Catalog interface {
 	Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error)
 	// ListWarehouses returns all warehouses.
 	ListWarehouses(ctx context.Context, read catalog.Read, page catalog.Page) (*catalog.WarehouseList, error)
+
+	// VerifyTable compares a table's metadata with the file that it points to.
+	VerifyTable(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) (*catalog.Verification, error)
+	// RebuildTable makes a table's metadata anew of that file, and returns how the
+	// two differed before.
+	RebuildTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier) (*catalog.Verification, error)
 }
 
 // Options are what the operators' side is made of.
@@ -40,6 +46,9 @@ func Routes(opts Options) ([]serve.Route, error) {
 	return []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
+
+		{Method: http.MethodGet, Path: pathTable + "/verify", Action: authz.ActionVerifyTable, Resource: onTable, Handle: a.verifyTable, Store: true},
+		{Method: http.MethodPost, Path: pathTable + "/rebuild", Action: authz.ActionRebuildTable, Resource: onTable, Handle: a.rebuildTable, Change: true},
 	}, nil
 }
 
@@ -47,10 +56,15 @@ const (
 	pathRoot       = "/management/v1"
 	pathWarehouses = pathRoot + "/warehouses"
 	pathWarehouse  = pathWarehouses + "/{warehouse}"
+	pathTable      = pathWarehouse + "/namespaces/{namespace}/tables/{table}"
 )
 
 func onCluster(*serve.Call) authz.Resource { return authz.Resource{Kind: authz.KindCluster} }
 
 func onWarehouse(c *serve.Call) authz.Resource {
 	return authz.Resource{Kind: authz.KindWarehouse, Warehouse: c.Param("warehouse")}
+}
+
+func onTable(c *serve.Call) authz.Resource {
+	return authz.Resource{Kind: authz.KindTable, Warehouse: c.Param("warehouse"), Namespace: c.Namespace, Name: c.Name}
 }

@@ -11,19 +11,22 @@ func TestRights(t *testing.T) {
 	t.Parallel()
 	s, h := newNode(t)
 	s.GiveKey("outsider", "nobodies")
-	reader := []string{"reader", "writer", "admin"}
+	makeTable(t, h, "t")
+	reader, admin := []string{"reader", "writer", "admin"}, []string{"admin"}
 	for _, tc := range []struct {
-		ask
+		apitest.Ask
 		may []string
 	}{
-		{ask{Method: "GET", Path: warehouses}, reader},
-		{ask{Method: "GET", Path: warehouses + "/default"}, reader},
+		{apitest.Ask{Method: "GET", Path: warehouses}, reader},
+		{apitest.Ask{Method: "GET", Path: warehouses + "/default"}, reader},
+		{apitest.Ask{Method: "GET", Path: tables + "/t/verify"}, reader},
+		{apitest.Ask{Method: "POST", Path: tables + "/t/rebuild"}, admin},
 	} {
 		may := map[string]bool{}
 		for _, name := range tc.may {
 			may[name] = true
 		}
-		a := tc.ask
+		a := tc.Ask
 		for _, a.As = range []string{"outsider", "auditor", "reader", "writer", "admin"} {
 			if !may[a.As] {
 				a.WantError(t, h, 403, "ForbiddenException")
@@ -37,9 +40,15 @@ func TestRights(t *testing.T) {
 			a.WantError(t, h, 401, "NotAuthorizedException")
 		}
 	}
-	there := ask{Method: "GET", Path: warehouses + "/default", As: "auditor"}.Want(t, h, 403)
-	not := ask{Method: "GET", Path: warehouses + "/nowhere", As: "auditor"}.Want(t, h, 403)
-	if there.Body.String() != not.Body.String() {
-		t.Errorf("who may not read can tell what is there: %s, %s", there.Body, not.Body)
+	// Who may not read can't tell what is there from what is not.
+	for path, nothing := range map[string]string{
+		warehouses + "/default": warehouses + "/nowhere",
+		tables + "/t/verify":    tables + "/nothing/verify",
+	} {
+		there := apitest.Ask{Method: "GET", Path: path, As: "auditor"}.Want(t, h, 403)
+		not := apitest.Ask{Method: "GET", Path: nothing, As: "auditor"}.Want(t, h, 403)
+		if there.Body.String() != not.Body.String() {
+			t.Errorf("%s: %s, %s: %s", path, there.Body, nothing, not.Body)
+		}
 	}
 }

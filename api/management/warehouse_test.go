@@ -22,7 +22,7 @@ func TestWarehouses(t *testing.T) {
 		{Name: "default", Root: s.Root + "/default", AllowedRoots: []string{}},
 		{Name: "other", Root: s.Root + "/other", AllowedRoots: []string{}},
 	}
-	w := ask{Method: "GET", Path: warehouses}.Want(t, h, 200)
+	w := apitest.Ask{Method: "GET", Path: warehouses}.Want(t, h, 200)
 	if diff := cmp.Diff(management.Warehouses{Warehouses: want}, apitest.Decode[management.Warehouses](t, w)); diff != "" {
 		t.Error(diff)
 	}
@@ -31,7 +31,7 @@ func TestWarehouses(t *testing.T) {
 	}
 	var got []management.Warehouse
 	for token := ""; ; {
-		page := apitest.Decode[management.Warehouses](t, ask{Method: "GET", Path: warehouses + "?page_size=1&page_token=" + token}.Want(t, h, 200))
+		page := apitest.Decode[management.Warehouses](t, apitest.Ask{Method: "GET", Path: warehouses + "?page_size=1&page_token=" + token}.Want(t, h, 200))
 		if len(page.Warehouses) != 1 {
 			t.Fatalf("a page of one: %+v", page)
 		}
@@ -43,17 +43,17 @@ func TestWarehouses(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("page by page: %s", diff)
 	}
-	one := ask{Method: "GET", Path: warehouses + "/a%2Fb+c"}.Want(t, h, 200)
+	one := apitest.Ask{Method: "GET", Path: warehouses + "/a%2Fb+c"}.Want(t, h, 200)
 	if diff := cmp.Diff(want[0], apitest.Decode[management.Warehouse](t, one)); diff != "" {
 		t.Error(diff)
 	}
 
-	ask{Method: "GET", Path: warehouses + "/nowhere"}.WantError(t, h, 404, "NoSuchWarehouseException")
-	ask{Method: "GET", Path: warehouses + "/"}.WantError(t, h, 404, "NoSuchEndpointException")
-	ask{Method: "DELETE", Path: warehouses}.WantError(t, h, 405, "MethodNotAllowedException")
+	apitest.Ask{Method: "GET", Path: warehouses + "/nowhere"}.WantError(t, h, 404, "NoSuchWarehouseException")
+	apitest.Ask{Method: "GET", Path: warehouses + "/"}.WantError(t, h, 404, "NoSuchEndpointException")
+	apitest.Ask{Method: "DELETE", Path: warehouses}.WantError(t, h, 405, "MethodNotAllowedException")
 	for _, query := range []string{"page_size=0", "page_size=-1", "page_size=x", "page_size=1&page_size=2", "page_size=", "page_token=%zz"} {
-		ask{Method: "GET", Path: warehouses + "?" + query}.WantError(t, h, 400, "BadRequestException")
+		apitest.Ask{Method: "GET", Path: warehouses + "?" + query}.WantError(t, h, 400, "BadRequestException")
 	}
-	ask{Method: "GET", Path: warehouses + "?page_token=junk"}.WantError(t, h, 400, "IllegalArgumentException")
-	ask{Method: "GET", Path: warehouses, Header: http.Header{"Floeberg-Consistency": {"now"}}}.WantError(t, h, 400, "BadRequestException")
+	apitest.Ask{Method: "GET", Path: warehouses + "?page_token=junk"}.WantError(t, h, 400, "IllegalArgumentException")
+	apitest.Ask{Method: "GET", Path: warehouses, Header: http.Header{"Floeberg-Consistency": {"now"}}}.WantError(t, h, 400, "BadRequestException")
 }

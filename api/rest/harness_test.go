@@ -12,7 +12,6 @@ import (
 	"github.com/floeberg/floeberg/api/apitest"
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
-	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
 )
 
@@ -44,7 +43,7 @@ func encode(t testing.TB, rec proto.Message) []byte {
 
 func (s *site) put(key, value []byte) {
 	s.t.Helper()
-	s.Log.Write(s.t, command.PutValue(key, value))
+	s.Log.PutBytes(s.t, key, value)
 }
 
 // giveKey makes a key, or changes its groups.

@@ -28,6 +28,9 @@ type Route struct {
 	// Change tells that it changes something: it carries an Idempotency-Key, and
 	// its answer rests on the log instead of a read.
 	Change bool
+	// Store tells that it waits for the object store, though it changes nothing: it
+	// takes a place among the changes, so that a slow store does not keep reads out.
+	Store bool
 	// Body tells that the request has one.
 	Body bool
 	// Timeout is how long it may take where that is longer than others may; 0 is

@@ -63,7 +63,7 @@ func New(opts Options, routes []Route) (http.Handler, error) {
 			return nil, fmt.Errorf("serve: route %s %s has no action or resource: nobody could be asked for the right to it", r.Method, r.Path)
 		}
 		limit := reads
-		if r.Change {
+		if r.Change || r.Store {
 			limit = changes
 		}
 		engine.Handle(r.Method, ginPath(r.Path), noteRoute(r.Path), limit, s.serve(r))

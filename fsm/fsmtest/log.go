@@ -62,6 +62,13 @@ func (l *Log) Propose(_ context.Context, tx *command.Transaction) (command.Resul
 	return results[0], nil
 }
 
+// Index is the last log entry.
+func (l *Log) Index() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index
+}
+
 // State is the current state. The caller closes it.
 func (l *Log) State() (*state.View, error) { return l.machine.View() }
 
@@ -82,17 +89,22 @@ func (l *Log) Put(t testing.TB, key []byte, record proto.Message) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Write(t, command.PutValue(key, data))
+	l.PutBytes(t, key, data)
+}
+
+// PutBytes writes what is no record.
+func (l *Log) PutBytes(t testing.TB, key, value []byte) {
+	t.Helper()
+	l.write(t, command.PutValue(key, value))
 }
 
 // Delete removes a record.
 func (l *Log) Delete(t testing.TB, key []byte) {
 	t.Helper()
-	l.Write(t, command.DeleteKey(key))
+	l.write(t, command.DeleteKey(key))
 }
 
-// Write applies one write.
-func (l *Log) Write(t testing.TB, write *command.Write) {
+func (l *Log) write(t testing.TB, write *command.Write) {
 	t.Helper()
 	res, err := l.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{write}})
 	if err != nil || res.Outcome != command.Applied {
