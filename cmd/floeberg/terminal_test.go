@@ -103,6 +103,42 @@ func (n *served) fill(t *testing.T) {
 		{"action":"set-snapshot-ref","ref-name":"v1","type":"tag","snapshot-id":3051729675574597004}]}`)
 }
 
+// spoil makes tables whose metadata files are not what the catalog has: one is
+// changed, one is gone.
+func (n *served) spoil(t *testing.T) {
+	t.Helper()
+	n.post(t, "/v1/default/namespaces", `{"namespace":["wrecks"]}`)
+	for _, name := range []string{"changed", "lost", "sound"} {
+		body := `{"name":"` + name + `","properties":{"owner":"nansen"},"schema":{"type":"struct","fields":[{"id":1,"name":"x","type":"int","required":false}]}}`
+		n.post(t, "/v1/default/namespaces/wrecks/tables", body)
+	}
+	change(t, n.file(t, "changed"), func(text string) string { return strings.Replace(text, "nansen", "amundsen", 1) })
+	if err := os.Remove(n.file(t, "lost")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// file is where a wreck's metadata lies.
+func (n *served) file(t *testing.T, name string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(n.root, "wrecks", name+"-*", "metadata", "*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	return found[0]
+}
+
+func change(t *testing.T, path string, to func(string) string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(to(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // unlike are the parts of an answer that are others each time, and what stands
 // for them; in columns, of the same width.
 var unlike = []struct {
@@ -137,6 +173,7 @@ func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
 	n.fill(t)
+	n.spoil(t)
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
@@ -254,6 +291,10 @@ func TestRemoteFailuresAreOneLine(t *testing.T) {
 		"a name of one level": {[]string{"table", "show", "t"}, exitUsage, []string{"dot", "t"}},
 		"an open quote":       {[]string{"table", "show", `a."b.t`}, exitUsage, []string{"quote", `a."b.t`}},
 		"an empty level":      {[]string{"table", "list", "a..b"}, exitUsage, []string{"empty level"}},
+		"verify nothing":      {[]string{"table", "verify"}, exitUsage, []string{"--namespace", "--all"}},
+		"verify too much":     {[]string{"table", "verify", "a.t", "--all"}, exitUsage, []string{"one of them"}},
+		"rebuild unasked":     {[]string{"table", "rebuild", "a.t"}, exitUsage, []string{"--yes"}},
+		"rebuild nothing":     {[]string{"table", "rebuild", "a.t", "--yes", "--addr", n.url, "--key", testKey}, exitFailed, []string{"a.t"}},
 		"an unknown command":  {[]string{"table", "melt"}, exitUsage, []string{"melt"}},
 	} {
 		t.Run(name, func(t *testing.T) {
