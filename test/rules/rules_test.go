@@ -130,6 +130,7 @@ func TestHomes(t *testing.T) {
 		"github.com/cedar-policy":          {"authz"},
 		"github.com/minio/minio-go":        {"internal/storage"},
 		"github.com/spf13/cobra":           {"cmd"},
+		"github.com/mattn/go-isatty":       {"cmd"},
 		"github.com/prometheus":            {"ops", "internal/app"},
 	} {
 		for path, p := range packages(t) {
@@ -149,6 +150,21 @@ func TestHomes(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", path, imported, homes)
 				}
 			}
+		}
+	}
+}
+
+// TestClient holds that the commands' client knows the server by HTTP only: it
+// must be able to speak to another version of it.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	p, ok := packages(t)[module+"/api/client"]
+	if !ok {
+		t.Fatal("there is no client")
+	}
+	for _, dep := range p.Deps {
+		if room(dep) != "" {
+			t.Errorf("the client reaches %s", dep)
 		}
 	}
 }
