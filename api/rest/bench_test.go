@@ -1,9 +1,14 @@
 package rest_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 // discard is a client that takes everything and keeps nothing.
@@ -14,23 +19,60 @@ func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
 // BenchmarkLoadTable is what the protocol adds to a table whose document is in
-// the catalog's cache.
+// the catalog's cache, as clients ask for it: as it is, compressed, or only
+// whether it is still the one that they have.
 func BenchmarkLoadTable(b *testing.B) {
 	h := newSite(b).node("n1")
 	createNamespace(b, h, "a")
-	w := ask{method: "POST", path: tables, body: createTableBody("t")}.want(b, h, 200)
-	b.Run("full", func(b *testing.B) { benchmark(b, h, "") })
-	b.Run("not-modified", func(b *testing.B) { benchmark(b, h, w.Header().Get("ETag")) })
+	ask{method: "POST", path: tables, body: createTableBody("t")}.want(b, h, 200)
+	for _, snapshots := range []int{1, 100, 2000} {
+		grow(b, h, snapshots)
+		w := ask{method: "GET", path: table}.want(b, h, 200)
+		for _, encoding := range []string{"identity", "gzip", "zstd"} {
+			b.Run(fmt.Sprintf("%dKiB/%s", w.Body.Len()>>10, encoding), func(b *testing.B) { benchmark(b, h, encoding, "") })
+		}
+		b.Run(fmt.Sprintf("%dKiB/not-modified", w.Body.Len()>>10), func(b *testing.B) { benchmark(b, h, "gzip", w.Header().Get("ETag")) })
+	}
 }
 
-func benchmark(b *testing.B, h http.Handler, tag string) {
+func benchmark(b *testing.B, h http.Handler, encoding, tag string) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r := httptest.NewRequest("GET", table, nil)
 		r.Header.Set("Authorization", "Bearer "+keyOf("admin"))
+		r.Header.Set("Accept-Encoding", encoding)
 		if tag != "" {
 			r.Header.Set("If-None-Match", tag)
 		}
 		h.ServeHTTP(&discard{header: http.Header{}}, r)
 	}
 }
+
+// grow gives the table t of namespace a so many snapshots.
+func grow(t testing.TB, h http.Handler, snapshots int) {
+	t.Helper()
+	now := decode[struct {
+		Metadata struct {
+			Location  string `json:"location"`
+			Snapshots []struct {
+				ID int64 `json:"snapshot-id"`
+			} `json:"snapshots"`
+		} `json:"metadata"`
+	}](t, ask{method: "GET", path: table}.want(t, h, 200)).Metadata
+	var updates []string
+	for i := len(now.Snapshots) + 1; i <= snapshots; i++ {
+		parent := ""
+		if i > 1 {
+			parent = fmt.Sprintf(`"parent-snapshot-id":%d,`, snapshotID(i-1))
+		}
+		updates = append(updates, fmt.Sprintf(`{"action":"add-snapshot","snapshot":{"snapshot-id":%d,%s"sequence-number":%d,"timestamp-ms":%d,"manifest-list":"%s/metadata/snap-%d-1-%s.avro","summary":{"operation":"append","added-data-files":"1","added-records":"%d","total-records":"%d"},"schema-id":0}},{"action":"set-snapshot-ref","ref-name":"main","type":"branch","snapshot-id":%d}`,
+			snapshotID(i), parent, i, time.Now().UnixMilli(), now.Location, snapshotID(i), uuid.NewString(), i*7919%5000, i*2500, snapshotID(i)))
+		if len(updates) == 250 || i == snapshots {
+			ask{method: "POST", path: table, body: `{"requirements":[],"updates":[` + strings.Join(updates, ",") + `]}`}.want(t, h, 200)
+			updates = nil
+		}
+	}
+}
+
+// snapshotID is a number as large and as random as clients make them.
+func snapshotID(i int) int64 { return int64(uint64(i) * 0x9e3779b97f4a7c15 >> 1) }

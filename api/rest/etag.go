@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -61,16 +59,12 @@ func tag(c *serve.Call, warehouseRevision uint64, id []byte, revision uint64, wh
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }
 
-// holds tells whether the client has what the tag names. Tags that came without
-// quotes are taken as well: clients echo what older servers gave them.
-func holds(h http.Header, etag string) bool {
-	for _, line := range h.Values("If-None-Match") {
-		for item := range strings.SplitSeq(line, ",") {
-			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
-			if item == "*" || item == etag || item == strings.Trim(etag, `"`) {
-				return true
-			}
-		}
+// documentName names a table's document: the same one, whoever gets it and
+// whatever stands around it.
+func documentName(t *catalog.Table, refsOnly bool) string {
+	name := binary.BigEndian.AppendUint64(slices.Clone(t.ID), t.Revision)
+	if refsOnly {
+		return string(name) + "refs"
 	}
-	return false
+	return string(name)
 }

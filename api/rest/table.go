@@ -54,7 +54,7 @@ func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	rep := &serve.Reply{Status: http.StatusOK, Body: body, Index: t.Index}
 	if !req.StageCreate {
 		// What is only staged can't be loaded, so there is nothing to name.
-		rep.ETag = etag(c, t, false)
+		rep.ETag, rep.Document = etag(c, t, false), documentName(t, false)
 	}
 	return rep, nil
 }
@@ -68,7 +68,7 @@ func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	opts := catalog.LoadOptions{Read: c.Read, RefsOnly: refs}
 	if len(c.Request.Header.Values("If-None-Match")) > 0 {
 		opts.Unless = func(t *catalog.Table) bool {
-			has = holds(c.Request.Header, etag(c, t, refs))
+			has = serve.Holds(c.Request.Header, etag(c, t, refs))
 			return has
 		}
 	}
@@ -81,6 +81,7 @@ func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error
 		rep.Status = http.StatusNotModified
 		return rep, nil
 	}
+	rep.Document = documentName(t, refs)
 	rep.Body, err = wire.LoadTable(t.MetadataLocation, t.Metadata)
 	return rep, err
 }
@@ -121,7 +122,9 @@ func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err != nil {
 		return nil, err
 	}
-	return &serve.Reply{Status: http.StatusOK, Body: body, ETag: etag(c, t, false), Index: t.Index}, nil
+	return &serve.Reply{
+		Status: http.StatusOK, Body: body, Document: documentName(t, false), ETag: etag(c, t, false), Index: t.Index,
+	}, nil
 }
 
 func (a *api) dropTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -41,7 +42,7 @@ func (s *server) serve(r Route) gin.HandlerFunc {
 			middleware.Fail(g, err)
 			return
 		}
-		s.write(g, rep)
+		s.write(g, c, rep)
 	}
 }
 
@@ -115,34 +116,68 @@ func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 }
 
 // write sends a reply.
-func (s *server) write(g *gin.Context, rep *Reply) {
+func (s *server) write(g *gin.Context, c *Call, rep *Reply) {
+	body, e := rep.Body, s.encodingOf(c, rep)
+	if e != encodingNone {
+		var err error
+		if body, err = s.packer.pack(g.Request.Context(), e, rep.Body, rep.Document); err != nil {
+			middleware.Fail(g, err)
+			return
+		}
+	}
 	h := g.Writer.Header()
 	if rep.Index > 0 {
 		h.Set(IndexHeader, strconv.FormatUint(rep.Index, 10))
 	}
 	if rep.ETag != "" {
-		h.Set("ETag", rep.ETag)
+		h.Set("ETag", s.tagOf(g.Request.Header, rep, e))
 	}
-	if rep.Body == nil {
+	if body == nil {
 		g.Writer.WriteHeader(rep.Status)
 		g.Writer.WriteHeaderNow()
 		return
 	}
 	size := 0
-	for _, piece := range rep.Body {
+	for _, piece := range body {
 		size += len(piece)
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(size))
+	if e != encodingNone {
+		h.Set("Content-Encoding", e.token())
+	}
 	g.Writer.WriteHeader(rep.Status)
 	start := time.Now()
-	for _, piece := range rep.Body {
+	for _, piece := range body {
 		if _, err := g.Writer.Write(piece); err != nil {
-			ctx := g.Request.Context()
-			s.opts.Logger.LogAttrs(ctx, slog.LevelDebug, "the client did not take its answer",
-				slog.String("request_id", middleware.RequestID(ctx)),
-				slog.Duration("after", time.Since(start)), slog.Any("error", err))
+			s.notTaken(g.Request.Context(), start, err)
 			return
 		}
 	}
+}
+
+// encodingOf decides how a reply is compressed. The document alone decides, so
+// that all answers that carry it have tags that are made alike.
+func (s *server) encodingOf(c *Call, rep *Reply) encoding {
+	if rep.Body == nil || !c.accepted.only && len(rep.Body[longest(rep.Body)]) < minPacked {
+		return encodingNone
+	}
+	return c.accepted.best
+}
+
+// tagOf is the tag of a reply's bytes. Where there are none because the client
+// has them, it is the one that the client has them under.
+func (s *server) tagOf(h http.Header, rep *Reply, e encoding) string {
+	if rep.Status == http.StatusNotModified {
+		if held, ok := heldTag(h, rep.ETag); ok {
+			return held
+		}
+	}
+	return encodedTag(rep.ETag, e)
+}
+
+func (s *server) notTaken(ctx context.Context, start time.Time, err error) {
+	s.opts.Logger.LogAttrs(ctx, slog.LevelDebug, "the client did not take its answer",
+		slog.String("request_id", middleware.RequestID(ctx)),
+		slog.Duration("after", time.Since(start)), slog.Any("error", err))
 }

@@ -33,6 +33,7 @@ type Call struct {
 	Body []byte
 
 	params   gin.Params
+	accepted accepted
 	key      string
 	bodyRead bool
 	judge    func(context.Context, authz.Action, authz.Resource) error
@@ -78,6 +79,9 @@ func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 			// Which of them is meant can't be told.
 			return nil, BadRequest("Invalid query: parameter %s is given %d times", name, n)
 		}
+	}
+	if c.accepted, err = accept(g.Request.Header); err != nil {
+		return nil, err
 	}
 	if r.Change {
 		c.key, err = idempotencyKey(g.Request.Header)

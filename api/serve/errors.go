@@ -25,6 +25,8 @@ var (
 	errNoRoute = errors.New("no such path")
 	// errNoMethod is returned when a path is served under other methods.
 	errNoMethod = errors.New("no such method")
+	// errNoEncoding is returned when a client reads no form that an answer can have.
+	errNoEncoding = errors.New("answers are gzip, zstd or not compressed, and Accept-Encoding allows none of these")
 	// errNotReady is returned when this node should get no requests.
 	errNotReady = errors.New("not ready")
 )
@@ -112,6 +114,7 @@ var other = []struct {
 	{iceberg.ErrUnsupported, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},
 	{errNoRoute, verdict{status: http.StatusNotFound, errorType: "NoSuchEndpointException", message: "Nothing is served under this path"}},
 	{errNoMethod, verdict{status: http.StatusMethodNotAllowed, errorType: "MethodNotAllowedException", message: "This path is not served under this method"}},
+	{errNoEncoding, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},
 	{errNotReady, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
 	{middleware.ErrBodyTooLarge, verdict{status: http.StatusRequestEntityTooLarge, errorType: "ContentTooLargeException"}},
 	{middleware.ErrBodyEncoded, verdict{status: http.StatusUnsupportedMediaType, errorType: "UnsupportedMediaTypeException"}},

@@ -63,6 +63,9 @@ type Options struct {
 	MaxBodyBytes int64
 	// MaxBodyBytesInFlight bounds all bodies held at one time. Default 512 MiB.
 	MaxBodyBytesInFlight int64
+	// PackedBytes bounds the compressed documents that are kept. Default 32 MiB: a
+	// tenth of what the same documents take as they are.
+	PackedBytes int64
 	// MaxRequests bounds the reads under way, and as many changes. Default 1024.
 	MaxRequests int
 }
@@ -88,6 +91,7 @@ func (o *Options) complete() error {
 	setDefault(&o.WriteTimeout, 5*time.Minute)
 	setDefault(&o.MaxBodyBytes, 64<<20)
 	setDefault(&o.MaxBodyBytesInFlight, 512<<20)
+	setDefault(&o.PackedBytes, 32<<20)
 	setDefault(&o.MaxRequests, 1024)
 	return nil
 }

@@ -56,6 +56,10 @@ type Reply struct {
 	Status int
 	// Body is written piece after piece; nil is none.
 	Body [][]byte
+	// Document names the longest piece of Body: those of equal names have equal
+	// bytes, so that its compressed form is kept. "" keeps nothing.
+	Document string
+	// ETag names what the answer says; how its bytes are compressed is added to it.
 	ETag string
 	// Index is the log index that the answer reflects; 0 is not shown.
 	Index uint64

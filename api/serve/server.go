@@ -20,6 +20,7 @@ const NodeHeader = "Floeberg-Node"
 type server struct {
 	opts   Options
 	bodies *middleware.Bodies
+	packer *packer
 }
 
 // New makes the handler of all paths that this node answers under HTTP.
@@ -27,7 +28,11 @@ func New(opts Options, routes []Route) (http.Handler, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	s := &server{opts: opts, bodies: middleware.NewBodies(opts.MaxBodyBytes, opts.MaxBodyBytesInFlight)}
+	packer, err := newPacker(opts.PackedBytes)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{opts: opts, bodies: middleware.NewBodies(opts.MaxBodyBytes, opts.MaxBodyBytesInFlight), packer: packer}
 
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
