@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // What reading a body may end with, beside ErrBusy.
@@ -18,9 +20,15 @@ var (
 	ErrBodyCut = errors.New("request body is incomplete")
 	// ErrBodyEncoded is returned when a body is compressed in a way we do not read.
 	ErrBodyEncoded = errors.New("request body has an unknown encoding")
+	// ErrBodyCorrupt is returned when a body is not what its encoding says.
+	ErrBodyCorrupt = errors.New("request body can't be decompressed")
 	// ErrBodySlow is returned when a body does not arrive in time.
 	ErrBodySlow = errors.New("request body did not arrive in time")
 )
+
+// BodyEncodings is how bodies may be compressed, as the header Accept-Encoding
+// of an answer tells it.
+const BodyEncodings = "gzip, identity"
 
 const (
 	// firstRead is what a body gets before it has shown that it is larger,
@@ -66,14 +74,15 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, release, nil
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, release, fmt.Errorf("%w: send it as it is", ErrBodyEncoded)
-	}
 	if r.ContentLength > b.maxBytes {
 		return nil, release, b.refuse(r)
 	}
+	from, err := b.source(r)
+	if err != nil {
+		return nil, release, err
+	}
 	size := int64(firstRead)
-	if 0 <= r.ContentLength && r.ContentLength < size {
+	if !from.compressed && 0 <= r.ContentLength && r.ContentLength < size {
 		size = r.ContentLength + 1 // one more, to see the end without growing
 	}
 	if !hold(size) {
@@ -81,7 +90,7 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 	}
 	body = make([]byte, 0, size)
 	for {
-		n, err := r.Body.Read(body[len(body):cap(body)])
+		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
 		case int64(len(body)) > b.maxBytes:
@@ -89,7 +98,10 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 		case err == io.EOF:
 			return body, release, nil
 		case err != nil:
-			return nil, release, readFailure(err)
+			if err = from.failure(err); errors.Is(err, ErrBodyTooLarge) {
+				return nil, release, b.refuse(r)
+			}
+			return nil, release, err
 		}
 		if len(body) == cap(body) {
 			next := min(2*int64(cap(body)), b.maxBytes+1)
@@ -113,7 +125,65 @@ func (b *Bodies) refuse(r *http.Request) error {
 	return fmt.Errorf("%w: at most %d bytes are possible", ErrBodyTooLarge, b.maxBytes)
 }
 
-func readFailure(err error) error {
+// source is what a body is read from: the wire, or what decompresses it.
+type source struct {
+	io.Reader
+	wire       *wire
+	compressed bool
+}
+
+// wire is a body as it arrives. It remembers what it broke with, which a
+// decompressor may tell in words of its own, and ends a stream that is long and
+// holds nothing.
+type wire struct {
+	io.Reader
+	left int64
+	err  error
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if w.left -= int64(n); w.left < 0 {
+		err = ErrBodyTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+// source is where a request's body comes from. What a decompressor needs for
+// itself, some tens of kilobytes, is not counted: requests are.
+func (b *Bodies) source(r *http.Request) (*source, error) {
+	from := &source{wire: &wire{Reader: r.Body, left: b.maxBytes}}
+	switch encodings := strings.Join(r.Header.Values("Content-Encoding"), ", "); strings.ToLower(encodings) {
+	case "", "identity":
+		from.Reader = from.wire
+	case "gzip", "x-gzip":
+		from.compressed = true
+		unpacked, err := gzip.NewReader(from.wire)
+		if err != nil {
+			return nil, from.failure(err)
+		}
+		from.Reader = unpacked
+	default:
+		return nil, fmt.Errorf("%w %q: these are read: %s", ErrBodyEncoded, encodings, BodyEncodings)
+	}
+	return from, nil
+}
+
+// failure tells what reading a body broke off with.
+func (s *source) failure(err error) error {
+	if s.wire.err != nil {
+		if err = s.wire.err; errors.Is(err, ErrBodyTooLarge) {
+			return err
+		}
+	} else if s.compressed {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("%w: it ends before its gzip stream does", ErrBodyCorrupt)
+		}
+		return fmt.Errorf("%w: %w", ErrBodyCorrupt, err)
+	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return ErrBodySlow

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"compress/gzip"
 	"errors"
 	"io"
 	"log/slog"
@@ -121,7 +122,22 @@ func TestBodies(t *testing.T) {
 		{name: "cut", body: iotest.ErrReader(io.ErrUnexpectedEOF), length: 10, err: middleware.ErrBodyCut},
 		{name: "slow", body: iotest.ErrReader(timeout{}), length: 10, err: middleware.ErrBodySlow},
 		{name: "plain", body: strings.NewReader("x"), length: 1, encoding: "Identity", want: "x"},
-		{name: "compressed", body: strings.NewReader("x"), length: 1, encoding: "gzip", err: middleware.ErrBodyEncoded},
+		{name: "compressed by nobody", body: strings.NewReader("x"), length: 1, encoding: "br", err: middleware.ErrBodyEncoded},
+		{name: "compressed twice", body: gzipped(t, "x"), length: -1, encoding: "gzip, gzip", err: middleware.ErrBodyEncoded},
+		{name: "compressed", body: gzipped(t, "x"), length: -1, encoding: "GZIP", want: "x"},
+		{name: "compressed, in drops", body: iotest.OneByteReader(gzipped(t, text)), length: -1, encoding: "gzip", want: text},
+		{name: "compressed, all", body: gzipped(t, text), length: -1, encoding: "x-gzip", want: text},
+		{name: "compressed, in members", body: gzipped(t, text[:50], "", text[50:]), length: -1, encoding: "gzip", want: text},
+		{name: "compressed, one more", body: gzipped(t, text+"x"), length: -1, encoding: "gzip", err: middleware.ErrBodyTooLarge},
+		{name: "compressed, a bomb", body: gzipped(t, strings.Repeat(text, 100)), length: -1, encoding: "gzip", err: middleware.ErrBodyTooLarge},
+		{name: "compressed, long and empty", body: gzipped(t, make([]string, limit/20)...), length: -1, encoding: "gzip", err: middleware.ErrBodyTooLarge},
+		{name: "compressed, not", body: strings.NewReader("{}"), length: 2, encoding: "gzip", err: middleware.ErrBodyCorrupt},
+		{name: "compressed, with more behind", body: io.MultiReader(gzipped(t, "x"), strings.NewReader("{}")), length: -1, encoding: "gzip", err: middleware.ErrBodyCorrupt},
+		{name: "compressed, cut in the head", body: io.LimitReader(gzipped(t, text), 5), length: -1, encoding: "gzip", err: middleware.ErrBodyCorrupt},
+		{name: "compressed, cut", body: io.LimitReader(gzipped(t, text), 100), length: -1, encoding: "gzip", err: middleware.ErrBodyCorrupt},
+		{name: "compressed, broken", body: io.MultiReader(io.LimitReader(gzipped(t, text), 100), iotest.ErrReader(broken)), length: -1, encoding: "gzip", err: middleware.ErrBodyCut},
+		{name: "compressed, slow", body: iotest.ErrReader(timeout{}), length: -1, encoding: "gzip", err: middleware.ErrBodySlow},
+		{name: "compressed, of a bad sum", body: damaged(t, gzipped(t, text)), length: -1, encoding: "gzip", err: middleware.ErrBodyCorrupt},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -146,6 +162,34 @@ func TestBodies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// gzipped is a stream of one member for each text.
+func gzipped(t testing.TB, texts ...string) *strings.Reader {
+	t.Helper()
+	var out strings.Builder
+	w := gzip.NewWriter(nil)
+	for _, text := range texts {
+		w.Reset(&out)
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.NewReader(out.String())
+}
+
+// damaged has another checksum than its stream.
+func damaged(t testing.TB, stream *strings.Reader) *strings.Reader {
+	t.Helper()
+	raw, err := io.ReadAll(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)-8] ^= 1
+	return strings.NewReader(string(raw))
 }
 
 type timeout struct{}

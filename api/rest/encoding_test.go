@@ -133,3 +133,57 @@ func TestAnswersThatAreNotCompressed(t *testing.T) {
 	ask{method: "GET", path: "/v1/default/namespaces/b"}.want(t, h, 404)
 	ask{method: "GET", path: "/v1/config", as: "-", header: encoded("*;q=0")}.want(t, h, 401)
 }
+
+// gzipped compresses a request's body.
+func gzipped(t testing.TB, body string) string {
+	t.Helper()
+	var out strings.Builder
+	w := gzip.NewWriter(&out)
+	if _, err := io.WriteString(w, body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestCompressedRequests(t *testing.T) {
+	t.Parallel()
+	h := newSite(t).node("n1", func(o *nodeOptions) { o.MaxBodyBytes = 100_000 })
+	const path = "/v1/default/namespaces"
+	sent := func(encoding, body string) ask {
+		return ask{method: "POST", path: path, body: body, header: http.Header{
+			"Content-Encoding": {encoding}, "Idempotency-Key": {"0198f2e4-9f8e-7c3a-8e7b-5a3d2c1b0a99"},
+		}}
+	}
+	const body = `{"namespace":["a"],"properties":{"k":"v"}}`
+	sent("gzip", gzipped(t, body)).want(t, h, 200)
+	// The same request, compressed or not, is one request.
+	sent("identity", body).want(t, h, 200)
+	sent("gzip", gzipped(t, `{"namespace":["b"]}`)).wantError(t, h, 422, "UnprocessableEntityException")
+	ask{method: "GET", path: path + "/a"}.want(t, h, 200)
+
+	for _, encoding := range []string{"br", "zstd", "deflate", "gzip, gzip", "gzip;q=1", "\xff"} {
+		w := sent(encoding, body).want(t, h, 415)
+		if got := w.Header().Get("Accept-Encoding"); got != "gzip, identity" {
+			t.Errorf("%s: Accept-Encoding is %q", encoding, got)
+		}
+		errorOf(t, w)
+	}
+	for name, tc := range map[string]struct {
+		body, want string
+		status     int
+	}{
+		"not compressed": {body, "gzip", 400},
+		"cut":            {gzipped(t, body)[:20], "ends before its gzip stream", 400},
+		"more behind it": {gzipped(t, body) + "more", "gzip", 400},
+		"empty":          {gzipped(t, ""), "it is empty", 400},
+		"a bomb":         {gzipped(t, `{"namespace":["`+strings.Repeat("a", 10_000_000)+`"]}`), "at most 100000 bytes", 413},
+	} {
+		w := sent("gzip", tc.body).want(t, h, tc.status)
+		if got := errorOf(t, w).Error.Message; !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q, want %q in it", name, got, tc.want)
+		}
+	}
+}

@@ -118,6 +118,7 @@ var other = []struct {
 	{errNotReady, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
 	{middleware.ErrBodyTooLarge, verdict{status: http.StatusRequestEntityTooLarge, errorType: "ContentTooLargeException"}},
 	{middleware.ErrBodyEncoded, verdict{status: http.StatusUnsupportedMediaType, errorType: "UnsupportedMediaTypeException"}},
+	{middleware.ErrBodyCorrupt, verdict{status: http.StatusBadRequest, errorType: "BadRequestException"}},
 	{middleware.ErrBodySlow, verdict{status: http.StatusRequestTimeout, errorType: "RequestTimeoutException", message: "The request body did not arrive in time; nothing was changed"}},
 	{middleware.ErrBodyCut, verdict{status: http.StatusBadRequest, errorType: "BadRequestException", message: "The request body is incomplete"}},
 	{middleware.ErrBusy, verdict{status: http.StatusServiceUnavailable, errorType: "SlowDownException", message: "Too many requests are under way; nothing was changed, try again", retryAfter: retryBusy}},
@@ -164,6 +165,9 @@ func (s *server) answerError(g *gin.Context, err error) {
 	h := g.Writer.Header()
 	if v.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(v.retryAfter))
+	}
+	if v.status == http.StatusUnsupportedMediaType {
+		h.Set("Accept-Encoding", middleware.BodyEncodings)
 	}
 	if v.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="floeberg"`)

@@ -112,6 +112,7 @@ func TestOtherErrors(t *testing.T) {
 		{errNotReady, "503 ServiceUnavailableException retry", ""},
 		{middleware.ErrBodyTooLarge, "413 ContentTooLargeException", ""},
 		{middleware.ErrBodyEncoded, "415 UnsupportedMediaTypeException", ""},
+		{middleware.ErrBodyCorrupt, "400 BadRequestException", ""},
 		{middleware.ErrBodySlow, "408 RequestTimeoutException", ""},
 		{middleware.ErrBodyCut, "400 BadRequestException", ""},
 		{middleware.ErrBusy, "503 SlowDownException retry", ""},
