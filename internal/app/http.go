@@ -26,7 +26,23 @@ const (
 	idleTimeout = 120 * time.Second
 	// maxHeaderBytes is for long tokens and long names in paths.
 	maxHeaderBytes = 64 << 10
+	// maxStreams is how many requests of HTTP/2 may share a connection.
+	maxStreams = 128
+	// pingAfter is how long an HTTP/2 connection may be silent before it is asked
+	// whether anybody is there, and stalled is how long it may take no byte. The
+	// deadlines of requests do not hold there for the connection below them.
+	pingAfter, stalled = 30 * time.Second, 30 * time.Second
 )
+
+// protocols are those that a listener speaks: HTTP/2 is chosen by TLS, or begun
+// without asking where there is none.
+func protocols() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
 
 // listen opens the HTTP listener and answers probes from there on.
 func (a *App) listen(ctx context.Context) error {
@@ -49,6 +65,8 @@ func (a *App) listen(ctx context.Context) error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		Protocols:         protocols(),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, WriteByteTimeout: stalled},
 		ConnState:         a.metrics.ConnState,
 		ErrorLog:          slog.NewLogLogger(a.logger.With(slog.String("room", "http")).Handler(), slog.LevelInfo),
 	}
