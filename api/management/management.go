@@ -17,7 +17,7 @@ type Catalog interface {
 	// Warehouse returns a warehouse by name.
 	Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error)
 	// ListWarehouses returns all warehouses.
-	ListWarehouses(ctx context.Context, read catalog.Read, page catalog.Page) (*catalog.WarehouseList, error)
+	ListWarehouses(ctx context.Context, read catalog.Read, page catalog.Page) (*catalog.List[*catalog.WarehouseInfo], error)
 
 	// VerifyTable compares a table's metadata with the file that it points to.
 	VerifyTable(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) (*catalog.Verification, error)

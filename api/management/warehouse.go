@@ -29,9 +29,14 @@ func (a *api) listWarehouses(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	if err != nil {
 		return nil, err
 	}
-	out := Warehouses{Warehouses: make([]Warehouse, len(list.Warehouses)), NextPageToken: list.Next}
-	for i, wh := range list.Warehouses {
-		out.Warehouses[i] = warehouse(wh)
+	defer list.Close()
+	out := Warehouses{Warehouses: []Warehouse{}}
+	out.NextPageToken, err = list.Each(func(wh *catalog.WarehouseInfo) error {
+		out.Warehouses = append(out.Warehouses, warehouse(wh))
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return serve.JSON(list.Index, out)
 }

@@ -30,42 +30,45 @@ func SetPrincipal(c *gin.Context, id string) { c.Set(principalKey, id) }
 func Access(logger *slog.Logger, events Events) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
+		// Answers that break off end with a panic.
+		defer func() { accessed(c, logger, events, time.Since(start)) }()
 		c.Next()
-		elapsed := time.Since(start)
-
-		route := c.GetString(routeKey)
-		if route == "" {
-			route = "none"
-		}
-		method, status := knownMethod(c.Request.Method), c.Writer.Status()
-		if events.RequestDone != nil {
-			events.RequestDone(Done{
-				Method: method, Route: route, Status: status,
-				ErrorType: c.GetString(errorTypeKey), Elapsed: elapsed,
-			})
-		}
-		ctx, level := c.Request.Context(), accessLevel(route, method, status)
-		if !logger.Enabled(ctx, level) {
-			return
-		}
-		attrs := []slog.Attr{
-			slog.String("request_id", RequestID(ctx)),
-			slog.String("method", method),
-			slog.String("route", route),
-			slog.String("path", c.Request.URL.EscapedPath()),
-			slog.Int("status", status),
-			slog.Duration("elapsed", elapsed),
-			slog.Int("bytes", max(0, c.Writer.Size())),
-			slog.String("remote", c.Request.RemoteAddr),
-		}
-		if id := c.GetString(principalKey); id != "" {
-			attrs = append(attrs, slog.String("principal", id))
-		}
-		if last := c.Errors.Last(); last != nil {
-			attrs = append(attrs, slog.Any("error", last.Err))
-		}
-		logger.LogAttrs(ctx, level, "request", attrs...)
 	}
+}
+
+func accessed(c *gin.Context, logger *slog.Logger, events Events, elapsed time.Duration) {
+	route := c.GetString(routeKey)
+	if route == "" {
+		route = "none"
+	}
+	method, status := knownMethod(c.Request.Method), c.Writer.Status()
+	if events.RequestDone != nil {
+		events.RequestDone(Done{
+			Method: method, Route: route, Status: status,
+			ErrorType: c.GetString(errorTypeKey), Elapsed: elapsed,
+		})
+	}
+	ctx, level := c.Request.Context(), accessLevel(route, method, status)
+	if !logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", RequestID(ctx)),
+		slog.String("method", method),
+		slog.String("route", route),
+		slog.String("path", c.Request.URL.EscapedPath()),
+		slog.Int("status", status),
+		slog.Duration("elapsed", elapsed),
+		slog.Int("bytes", max(0, c.Writer.Size())),
+		slog.String("remote", c.Request.RemoteAddr),
+	}
+	if id := c.GetString(principalKey); id != "" {
+		attrs = append(attrs, slog.String("principal", id))
+	}
+	if last := c.Errors.Last(); last != nil {
+		attrs = append(attrs, slog.Any("error", last.Err))
+	}
+	logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 func accessLevel(route, method string, status int) slog.Level {

@@ -14,7 +14,7 @@ type Catalog interface {
 
 	// ListNamespaces returns the direct children of a namespace; an empty parent
 	// is the top.
-	ListNamespaces(ctx context.Context, read catalog.Read, warehouse string, parent catalog.Namespace, page catalog.Page) (*catalog.NamespaceList, error)
+	ListNamespaces(ctx context.Context, read catalog.Read, warehouse string, parent catalog.Namespace, page catalog.Page) (*catalog.List[catalog.Namespace], error)
 	// CreateNamespace makes a namespace.
 	CreateNamespace(ctx context.Context, change catalog.Change, warehouse string, path catalog.Namespace, properties map[string]string) (*catalog.NamespaceInfo, error)
 	// LoadNamespace returns a namespace.
@@ -25,7 +25,7 @@ type Catalog interface {
 	UpdateNamespaceProperties(ctx context.Context, change catalog.Change, warehouse string, path catalog.Namespace, removals []string, updates map[string]string) (*catalog.PropertiesChange, error)
 
 	// ListTables returns the tables of a namespace.
-	ListTables(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.IdentifierList, error)
+	ListTables(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.List[catalog.Identifier], error)
 	// CreateTable makes a table, or only its first metadata.
 	CreateTable(ctx context.Context, change catalog.Change, warehouse string, req catalog.CreateTable) (*catalog.Table, error)
 	// LoadTable returns a table.
@@ -48,7 +48,7 @@ type Catalog interface {
 	ReportMetrics(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier, report catalog.Report) (index uint64, err error)
 
 	// ListViews returns the views of a namespace.
-	ListViews(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.IdentifierList, error)
+	ListViews(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.List[catalog.Identifier], error)
 	// CreateView makes a view.
 	CreateView(ctx context.Context, change catalog.Change, warehouse string, req catalog.CreateView) (*catalog.View, error)
 	// RegisterView makes a view of a metadata file that is there.

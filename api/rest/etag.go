@@ -60,8 +60,12 @@ func tag(c *serve.Call, warehouseRevision uint64, id []byte, revision uint64, wh
 }
 
 // documentName names a table's document: the same one, whoever gets it and
-// whatever stands around it.
+// whatever stands around it. An answer that was made from a file names no
+// generation, and so no document.
 func documentName(t *catalog.Table, refsOnly bool) string {
+	if t.Revision == 0 {
+		return ""
+	}
 	name := binary.BigEndian.AppendUint64(slices.Clone(t.ID), t.Revision)
 	if refsOnly {
 		return string(name) + "refs"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/floeberg/floeberg/api/apitest"
 	"github.com/floeberg/floeberg/api/rest"
+	"github.com/floeberg/floeberg/api/rest/wire"
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/fsm/state"
 )
@@ -148,3 +149,15 @@ type loaded struct {
 	Metadata         json.RawMessage `json:"metadata"`
 	Config           *struct{}       `json:"config"`
 }
+
+// namespaces and identifiers are listings, or pages of them.
+type (
+	namespaces struct {
+		Namespaces    [][]string `json:"namespaces"`
+		NextPageToken string     `json:"next-page-token"`
+	}
+	identifiers struct {
+		Identifiers   []wire.Identifier `json:"identifiers"`
+		NextPageToken string            `json:"next-page-token"`
+	}
+)

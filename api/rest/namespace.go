@@ -17,11 +17,7 @@ func (a *api) listNamespaces(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	if err != nil {
 		return nil, err
 	}
-	out := wire.Namespaces{Namespaces: make([][]string, len(list.Namespaces)), NextPageToken: list.Next}
-	for i, path := range list.Namespaces {
-		out.Namespaces[i] = path
-	}
-	return serve.JSON(list.Index, out)
+	return listing(list, "namespaces", func(path catalog.Namespace) any { return path }), nil
 }
 
 func (a *api) createNamespace(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

@@ -62,7 +62,7 @@ func TestListNamespaces(t *testing.T) {
 	h := newSite(t).node("n1")
 	const all = "/v1/default/namespaces"
 	names := func(query string) ([]string, string) {
-		got := decode[wire.Namespaces](t, ask{method: "GET", path: all + query}.want(t, h, 200))
+		got := decode[namespaces](t, ask{method: "GET", path: all + query}.want(t, h, 200))
 		out := []string{}
 		for _, path := range got.Namespaces {
 			out = append(out, strings.Join(path, "|"))

@@ -19,16 +19,7 @@ func (a *api) listTables(ctx context.Context, c *serve.Call) (*serve.Reply, erro
 	if err != nil {
 		return nil, err
 	}
-	return identifiers(list)
-}
-
-// identifiers is the answer to a listing of tables or views.
-func identifiers(list *catalog.IdentifierList) (*serve.Reply, error) {
-	out := wire.Identifiers{Identifiers: make([]wire.Identifier, len(list.Identifiers)), NextPageToken: list.Next}
-	for i, id := range list.Identifiers {
-		out.Identifiers[i] = wire.Identifier{Namespace: id.Namespace, Name: id.Name}
-	}
-	return serve.JSON(list.Index, out)
+	return identifiers(list), nil
 }
 
 func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

@@ -62,7 +62,7 @@ func TestTableLifecycle(t *testing.T) {
 		t.Errorf("loaded with %v after a commit with %v", read.Header(), committed.Header())
 	}
 
-	list := decode[wire.Identifiers](t, ask{method: "GET", path: tables}.want(t, h, 200))
+	list := decode[identifiers](t, ask{method: "GET", path: tables}.want(t, h, 200))
 	if diff := cmp.Diff([]wire.Identifier{{Namespace: []string{"a"}, Name: "t"}}, list.Identifiers); diff != "" {
 		t.Error(diff)
 	}

@@ -20,7 +20,7 @@ func (a *api) listViews(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	if err != nil {
 		return nil, err
 	}
-	return identifiers(list)
+	return identifiers(list), nil
 }
 
 func (a *api) createView(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
@@ -64,7 +64,7 @@ func (a *api) loadView(ctx context.Context, c *serve.Call) (*serve.Reply, error)
 	if err != nil {
 		return nil, err
 	}
-	if tag := viewTag(c, v); holds(c.Request.Header, tag) {
+	if tag := viewTag(c, v); serve.Holds(c.Request.Header, tag) {
 		return &serve.Reply{Status: http.StatusNotModified, ETag: tag, Index: v.Index}, nil
 	}
 	return viewReply(c, v)

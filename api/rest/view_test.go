@@ -88,7 +88,7 @@ func TestViewLifecycle(t *testing.T) {
 	if diff := cmp.Diff(replaced.Body.String(), read.Body.String()); diff != "" {
 		t.Error(diff)
 	}
-	list := decode[wire.Identifiers](t, ask{method: "GET", path: views}.want(t, h, 200))
+	list := decode[identifiers](t, ask{method: "GET", path: views}.want(t, h, 200))
 	if diff := cmp.Diff([]wire.Identifier{{Namespace: []string{"a"}, Name: "v"}}, list.Identifiers); diff != "" {
 		t.Error(diff)
 	}

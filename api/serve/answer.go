@@ -109,6 +109,7 @@ func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 	rep, err := c.Route.Handle(ctx, c)
 	if !c.Route.Change && c.Read.Consistency == catalog.Linearizable || c.Route.Change && decidedByState(err) {
 		if recheck := s.opts.Authenticator.Recheck(ctx, c.Principal); recheck != nil {
+			rep.drop()
 			return nil, recheck
 		}
 	}
@@ -117,6 +118,15 @@ func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 
 // write sends a reply.
 func (s *server) write(g *gin.Context, c *Call, rep *Reply) {
+	defer rep.drop()
+	if rep.Stream != nil {
+		s.stream(g, c, rep)
+		return
+	}
+	s.writeBody(g, c, rep)
+}
+
+func (s *server) writeBody(g *gin.Context, c *Call, rep *Reply) {
 	body, e := rep.Body, s.encodingOf(c, rep)
 	if e != encodingNone {
 		var err error
@@ -125,13 +135,7 @@ func (s *server) write(g *gin.Context, c *Call, rep *Reply) {
 			return
 		}
 	}
-	h := g.Writer.Header()
-	if rep.Index > 0 {
-		h.Set(IndexHeader, strconv.FormatUint(rep.Index, 10))
-	}
-	if rep.ETag != "" {
-		h.Set("ETag", s.tagOf(g.Request.Header, rep, e))
-	}
+	s.writeHeaders(g, rep, e)
 	if body == nil {
 		g.Writer.WriteHeader(rep.Status)
 		g.Writer.WriteHeaderNow()
@@ -141,11 +145,7 @@ func (s *server) write(g *gin.Context, c *Call, rep *Reply) {
 	for _, piece := range body {
 		size += len(piece)
 	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(size))
-	if e != encodingNone {
-		h.Set("Content-Encoding", e.token())
-	}
+	g.Writer.Header().Set("Content-Length", strconv.Itoa(size))
 	g.Writer.WriteHeader(rep.Status)
 	start := time.Now()
 	for _, piece := range body {
@@ -153,6 +153,22 @@ func (s *server) write(g *gin.Context, c *Call, rep *Reply) {
 			s.notTaken(g.Request.Context(), start, err)
 			return
 		}
+	}
+}
+
+func (s *server) writeHeaders(g *gin.Context, rep *Reply, e encoding) {
+	h := g.Writer.Header()
+	if rep.Index > 0 {
+		h.Set(IndexHeader, strconv.FormatUint(rep.Index, 10))
+	}
+	if rep.ETag != "" {
+		h.Set("ETag", s.tagOf(g.Request.Header, rep, e))
+	}
+	if rep.Body != nil || rep.Stream != nil {
+		h.Set("Content-Type", "application/json")
+	}
+	if e != encodingNone {
+		h.Set("Content-Encoding", e.token())
 	}
 }
 

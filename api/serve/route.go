@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -56,6 +57,13 @@ type Reply struct {
 	Status int
 	// Body is written piece after piece; nil is none.
 	Body [][]byte
+	// Stream writes a body that is too large to be held; Body is nil then. Where it
+	// fails, the client gets an error, or, once a part is on its way, a connection
+	// that breaks: it must not take a part for the whole.
+	Stream func(io.Writer) error
+	// Close is called once, when the reply was written or will not be; nil is
+	// nothing to do.
+	Close func()
 	// Document names the longest piece of Body: those of equal names have equal
 	// bytes, so that its compressed form is kept. "" keeps nothing.
 	Document string
@@ -63,6 +71,13 @@ type Reply struct {
 	ETag string
 	// Index is the log index that the answer reflects; 0 is not shown.
 	Index uint64
+}
+
+// drop ends a reply, written or not; nil is none.
+func (r *Reply) drop() {
+	if r != nil && r.Close != nil {
+		r.Close()
+	}
 }
 
 // JSON is a reply with a small body.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/raft"
+	"pgregory.net/rapid"
 
 	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/command"
@@ -232,6 +233,20 @@ func mustLoad(t testing.TB, c *Catalog, parts ...string) *Table {
 		t.Fatalf("load table %v: %v", parts, err)
 	}
 	return got
+}
+
+// entries reads a listing to its end.
+func entries[T any](t rapid.TB, list *List[T]) (all []T, next string) {
+	t.Helper()
+	defer list.Close()
+	next, err := list.Each(func(entry T) error {
+		all = append(all, entry)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("list: %v", err)
+	}
+	return all, next
 }
 
 func wantKind(t testing.TB, err error, kind Kind) {

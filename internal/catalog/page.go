@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 
 	"github.com/floeberg/floeberg/fsm/state"
 )
@@ -41,112 +42,150 @@ func pageStart(r state.KeyRange, token string) ([]byte, error) {
 	if bytes.Compare(last, r.Start) < 0 || bytes.Compare(last, r.End) >= 0 {
 		return nil, refuse(KindInvalid, "Invalid page token: it is not one that this listing gave; start without a token")
 	}
-	// The smallest key after the last one.
-	return append(last, 0), nil
+	return after(last), nil
 }
 
-// scanPage calls fn for each key of a page in order and returns the token of the
-// next page, "" where there is none.
-func scanPage(v *state.View, r state.KeyRange, page Page, fn func(key []byte) error) (next string, err error) {
-	start, err := pageStart(r, page.Token)
-	if err != nil {
-		return "", err
-	}
-	size := page.Size
-	if size <= 0 {
-		size = defaultPageSize
-	}
-	size = min(size, maxPageSize)
+// after is the smallest key after another one.
+func after(key []byte) []byte { return append(bytes.Clone(key), 0) }
 
-	var last []byte
-	var failed error
-	seen := 0
-	scanErr := v.Scan(state.KeyRange{Start: start, End: r.End}, func(key []byte, _ state.Value) bool {
-		if page.Paged && seen == size {
-			next = pageToken(r, last)
-			return false
-		}
-		if failed = fn(key); failed != nil {
-			return false
-		}
-		last = append(last[:0], key...)
-		seen++
-		return true
-	})
-	if scanErr != nil {
-		return "", broken(scanErr)
+// listChunk is how many entries are read at a time. Between two chunks nothing is
+// open but the view: a client that takes its time holds no iterator.
+const listChunk = 500
+
+// List is a listing of one state that is read while it is written, so that what
+// a client gets may be larger than what a node wants to hold. It is closed
+// exactly once.
+type List[T any] struct {
+	// Index is the log index that the listing reflects.
+	Index uint64
+
+	view  *state.View
+	all   state.KeyRange
+	start []byte
+	size  int // the most entries; 0 is all
+	entry func(key []byte) (T, error)
+}
+
+// newList makes a listing of a range, or the part of it that page asks for. The
+// view is the listing's from then on.
+func newList[T any](v *state.View, all state.KeyRange, page Page, entry func(key []byte) (T, error)) (*List[T], error) {
+	start, err := pageStart(all, page.Token)
+	if err != nil {
+		return nil, err
 	}
-	return next, failed
+	l := &List[T]{Index: v.Index, view: v, all: all, start: start, entry: entry}
+	if page.Paged {
+		l.size = page.Size
+		if l.size <= 0 {
+			l.size = defaultPageSize
+		}
+		l.size = min(l.size, maxPageSize)
+	}
+	return l, nil
+}
+
+// Close gives back what the listing is read from.
+func (l *List[T]) Close() { l.view.Close() }
+
+// Each calls fn for each entry in byte order until it returns an error, and
+// returns the token of the next page, "" where there is none. It is called once.
+func (l *List[T]) Each(fn func(T) error) (next string, err error) {
+	var last []byte
+	chunk := make([]T, 0, listChunk)
+	for seen, more := 0, true; more; {
+		chunk, more = chunk[:0], false
+		var failed error
+		full := false
+		err := l.view.Scan(state.KeyRange{Start: l.start, End: l.all.End}, func(key []byte, _ state.Value) bool {
+			if full = l.size > 0 && seen == l.size; full {
+				return false
+			}
+			if more = len(chunk) == listChunk; more {
+				return false
+			}
+			entry, err := l.entry(key)
+			if err != nil {
+				failed = err
+				return false
+			}
+			chunk = append(chunk, entry)
+			last = append(last[:0], key...)
+			seen++
+			return true
+		})
+		if err := errors.Join(err, failed); err != nil {
+			return "", broken(err)
+		}
+		for _, entry := range chunk {
+			if err := fn(entry); err != nil {
+				return "", err
+			}
+		}
+		if full {
+			return pageToken(l.all, last), nil
+		}
+		l.start = after(last)
+	}
+	return "", nil
 }
 
 // ListNamespaces returns the direct children of a namespace, or the top level
 // where parent is empty, in byte order.
-func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse string, parent Namespace, page Page) (*NamespaceList, error) {
-	v, wh, err := c.look(ctx, read, warehouse)
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
+func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse string, parent Namespace, page Page) (*List[Namespace], error) {
 	if len(parent) > 0 {
 		if err := checkNamespace(parent); err != nil {
 			return nil, err
 		}
-		if _, _, err := c.namespace(v, wh.Name, parent); err != nil {
-			return nil, err
-		}
 	}
-	list := &NamespaceList{Index: v.Index, Namespaces: []Namespace{}}
-	list.Next, err = scanPage(v, state.ChildNamespaces(wh.Name, parent), page, func(key []byte) error {
+	return list(ctx, c, read, warehouse, parent, page, state.ChildNamespaces, func(key []byte) (Namespace, error) {
 		_, path, err := state.NamespacePath(key)
-		if err != nil {
-			return broken(err)
-		}
-		list.Namespaces = append(list.Namespaces, path)
-		return nil
+		return path, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
 }
 
 // ListTables returns the tables of a namespace in byte order.
-func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*IdentifierList, error) {
-	return c.list(ctx, read, warehouse, path, page, state.TablesOf, state.TableName)
-}
-
-// ListViews returns the views of a namespace in byte order.
-func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*IdentifierList, error) {
-	return c.list(ctx, read, warehouse, path, page, state.ViewsOf, state.ViewName)
-}
-
-func (c *Catalog) list(
-	ctx context.Context, read Read, warehouse string, path Namespace, page Page,
-	all func(warehouse string, path []string) state.KeyRange,
-	identify func(key []byte) (warehouse string, path []string, name string, err error),
-) (*IdentifierList, error) {
+func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*List[Identifier], error) {
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
+	return list(ctx, c, read, warehouse, path, page, state.TablesOf, identifiedBy(state.TableName))
+}
+
+// ListViews returns the views of a namespace in byte order.
+func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, path Namespace, page Page) (*List[Identifier], error) {
+	if err := checkNamespace(path); err != nil {
+		return nil, err
+	}
+	return list(ctx, c, read, warehouse, path, page, state.ViewsOf, identifiedBy(state.ViewName))
+}
+
+// identifiedBy reads an entry's key.
+func identifiedBy(read func(key []byte) (warehouse string, namespace []string, name string, err error)) func(key []byte) (Identifier, error) {
+	return func(key []byte) (Identifier, error) {
+		_, namespace, name, err := read(key)
+		return Identifier{Namespace: namespace, Name: name}, err
+	}
+}
+
+// list lists what is inside a namespace; an empty one is the top.
+func list[T any](
+	ctx context.Context, c *Catalog, read Read, warehouse string, inside Namespace, page Page,
+	all func(warehouse string, path []string) state.KeyRange, entry func(key []byte) (T, error),
+) (*List[T], error) {
 	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
 		return nil, err
 	}
-	defer v.Close()
-	if _, _, err := c.namespace(v, wh.Name, path); err != nil {
-		return nil, err
-	}
-	list := &IdentifierList{Index: v.Index, Identifiers: []Identifier{}}
-	list.Next, err = scanPage(v, all(wh.Name, path), page, func(key []byte) error {
-		_, ns, name, err := identify(key)
-		if err != nil {
-			return broken(err)
+	if len(inside) > 0 {
+		if _, _, err := c.namespace(v, wh.Name, inside); err != nil {
+			v.Close()
+			return nil, err
 		}
-		list.Identifiers = append(list.Identifiers, Identifier{Namespace: ns, Name: name})
-		return nil
-	})
+	}
+	l, err := newList(v, all(wh.Name, inside), page, entry)
 	if err != nil {
+		v.Close()
 		return nil, err
 	}
-	return list, nil
+	return l, nil
 }

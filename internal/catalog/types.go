@@ -82,20 +82,6 @@ type NamespaceInfo struct {
 	Revision   uint64
 }
 
-// NamespaceList is a page of namespaces, full paths.
-type NamespaceList struct {
-	Namespaces []Namespace
-	Next       string // "" on the last page
-	Index      uint64
-}
-
-// IdentifierList is a page of identifiers.
-type IdentifierList struct {
-	Identifiers []Identifier
-	Next        string
-	Index       uint64
-}
-
 // PropertiesChange is what an update of properties did.
 type PropertiesChange struct {
 	Updated, Removed, Missing []string

@@ -150,8 +150,8 @@ func TestOneOfManyRenamesOfViewsWins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if renamed != 1 || len(list.Identifiers) != 3 {
-		t.Errorf("%d renames succeeded, views are %v", renamed, list.Identifiers)
+	if views, _ := entries(t, list); renamed != 1 || len(views) != 3 {
+		t.Errorf("%d renames succeeded, views are %v", renamed, views)
 	}
 }
 

@@ -223,13 +223,14 @@ func TestListViews(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, id := range list.Identifiers {
+		views, next := entries(t, list)
+		for _, id := range views {
 			names = append(names, id.String())
 		}
-		if list.Next == "" {
+		if next == "" {
 			break
 		}
-		page.Token = list.Next
+		page.Token = next
 		_, err = c.ListTables(t.Context(), Read{}, "", Namespace{"ns"}, page)
 		wantKind(t, err, KindInvalid)
 	}

@@ -63,12 +63,6 @@ type Namespace struct {
 	Properties map[string]string `json:"properties"`
 }
 
-// Namespaces is a page of namespaces.
-type Namespaces struct {
-	Namespaces    [][]string `json:"namespaces"`
-	NextPageToken string     `json:"next-page-token,omitempty"`
-}
-
 // UpdatedProperties is what a change of properties did. All three lists are
 // written, if only empty: clients read them without asking.
 type UpdatedProperties struct {

@@ -88,12 +88,6 @@ type Identifier struct {
 	Name      string   `json:"name"`
 }
 
-// Identifiers is a page of a listing.
-type Identifiers struct {
-	Identifiers   []Identifier `json:"identifiers"`
-	NextPageToken string       `json:"next-page-token,omitempty"`
-}
-
 // LoadTable is the answer to a create or a load, in pieces to be written one
 // after the other: a document may be large, so it is neither parsed nor copied.
 // Without a location the table is only staged.
