@@ -14,6 +14,7 @@ type spy struct {
 	load      func(context.Context) (*catalog.Table, error) // nil answers leave it to the catalog
 	commit    func(context.Context, catalog.Change, catalog.CommitTable) (*catalog.Table, error)
 	drop      func(context.Context, catalog.Change) error
+	listed    func() // called when a listing was made
 }
 
 func (s spy) Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error) {
@@ -48,4 +49,12 @@ func (s spy) DropNamespace(ctx context.Context, ch catalog.Change, warehouse str
 		}
 	}
 	return s.Catalog.DropNamespace(ctx, ch, warehouse, path)
+}
+
+func (s spy) ListTables(ctx context.Context, read catalog.Read, warehouse string, path catalog.Namespace, page catalog.Page) (*catalog.List[catalog.Identifier], error) {
+	list, err := s.Catalog.ListTables(ctx, read, warehouse, path, page)
+	if s.listed != nil {
+		s.listed()
+	}
+	return list, err
 }
