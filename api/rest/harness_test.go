@@ -77,6 +77,7 @@ func (s *site) node(id string, adjust ...func(*nodeOptions)) http.Handler {
 	for _, a := range adjust {
 		a(&opts)
 	}
+	opts.Events.RequestDone = noted(opts.Events.RequestDone)
 	routes, err := rest.Routes(opts.restOptions)
 	if err != nil {
 		s.t.Fatal(err)

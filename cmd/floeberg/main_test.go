@@ -48,6 +48,7 @@ func TestExitCodesAndOneLineErrors(t *testing.T) {
 		"bad combination":      {[]string{"config", "check", "--tls-cert", "x"}, exitUsage, "tls-key"},
 		"not yet":              {[]string{"serve", "--oidc-audience", "x"}, exitUsage, "oidc-audience"},
 		"no file":              {[]string{"serve", "--config", "/nonexistent"}, exitUsage, "--config"},
+		"no table of it":       {[]string{"openapi", "--output", "table"}, exitUsage, "--output"},
 		"unknown output":       {[]string{"version", "--output", "xml"}, exitUsage, "--output"},
 		"too many nodes":       {[]string{"dev", "--nodes", "99"}, exitUsage, "--nodes"},
 		"folder can't be made": {[]string{"serve", "--data-dir", "/dev/null/x"}, exitFailed, "data-dir"},
@@ -118,5 +119,18 @@ func TestHelpIsNoError(t *testing.T) {
 		if code, stdout, _ := command(t, args...); code != exitDone || !strings.Contains(stdout, "Usage:") {
 			t.Errorf("%v: exit code %d", args, code)
 		}
+	}
+}
+
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	code, text, stderr := command(t, "openapi")
+	if code != exitDone || stderr != "" || !strings.HasPrefix(text, "openapi: 3") {
+		t.Errorf("%d %.100s %s", code, text, stderr)
+	}
+	code, text, stderr = command(t, "openapi", "--output", "json")
+	var doc struct{ Paths map[string]any }
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || code != exitDone || stderr != "" || doc.Paths["/health"] == nil {
+		t.Errorf("%d %.100s %s %v", code, text, stderr, err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 const (
 	outputTable = "table"
 	outputJSON  = "json"
+	outputYAML  = "yaml"
 )
 
 // outputFlag adds --output. The returned function checks its value and gives it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/floeberg/floeberg/api"
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
@@ -304,6 +305,10 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
+	described, err := api.Open()
+	if err != nil {
+		return err
+	}
 	handler, err := serve.New(serve.Options{
 		Authenticator:  authenticator,
 		Authorizer:     timedAuthorizer{authz.Groups{}, a.metrics},
@@ -312,7 +317,7 @@ func (a *App) serveProtocol(context.Context) error {
 		Events:         apiEvents(a.metrics),
 		Ready:          a.Ready,
 		Metrics:        a.metrics.Handler(),
-		Open:           rest.Open(),
+		Open:           append(rest.Open(), described...),
 		RequestContext: cluster.WithRequestID,
 		Consistency:    catalogConsistency(a.config.ReadConsistency),
 		MaxStaleness:   a.config.MaxStaleness,
