@@ -56,6 +56,7 @@ tools: ## What the tests need, installed ahead of time
 	@test/tools/golangci-lint.sh
 	@test/tools/s3server.sh
 	@test/tools/python.sh test/conformance/pyiceberg/requirements.txt
+	@test/tools/python.sh test/conformance/schemathesis/requirements.txt
 	@test/tools/compiler.sh
 
 # A tool that is missing is a failure here, not a skipped test.

@@ -21,7 +21,7 @@ import (
 // TestPyIceberg runs the suite in pyiceberg/ on a local folder and on a real S3
 // server.
 func TestPyIceberg(t *testing.T) {
-	python := environment(t)
+	python := environment(t, "pyiceberg")
 	t.Run("file", func(t *testing.T) {
 		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), "test_catalog.py", "test_data.py")
 	})
@@ -49,7 +49,7 @@ func TestPyIceberg(t *testing.T) {
 // TestPyIcebergWhileLeadersDie appends with PyIceberg while one leader after
 // the other is killed: every append that returned is there, once.
 func TestPyIcebergWhileLeadersDie(t *testing.T) {
-	python := environment(t)
+	python := environment(t, "pyiceberg")
 	c := cluster.Start(t, cluster.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -95,7 +95,7 @@ func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster) error {
 // TestDevSnippet starts `floeberg dev` as `make run` does, takes the program
 // that it prints, and runs it as pasted. Then Ctrl-C ends everything.
 func TestDevSnippet(t *testing.T) {
-	python := environment(t)
+	python := environment(t, "pyiceberg")
 	program, err := cluster.Binary()
 	if err != nil {
 		t.Fatal(err)
@@ -185,13 +185,13 @@ func (s suite) run(t *testing.T, c *cluster.Cluster, files ...string) {
 	}
 }
 
-// environment is the python that has PyIceberg.
-func environment(t *testing.T) string {
+// environment is the python that has what a suite needs.
+func environment(t *testing.T, suite string) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	cmd := exec.Command("bash", "../tools/python.sh", "pyiceberg/requirements.txt")
+	cmd := exec.Command("bash", "../tools/python.sh", suite+"/requirements.txt")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
