@@ -23,7 +23,7 @@ func (s *site) fill(tables int) {
 		writes = append(writes, command.PutValue(state.TableKey("default", []string{"a"}, fmt.Sprintf("table_%06d", i)), nil))
 	}
 	for batch := range slices.Chunk(writes, 1000) {
-		if _, err := s.log.Propose(s.t.Context(), &command.Transaction{Writes: batch}); err != nil {
+		if _, err := s.Log.Propose(s.t.Context(), &command.Transaction{Writes: batch}); err != nil {
 			s.t.Fatal(err)
 		}
 	}
