@@ -23,6 +23,7 @@ const (
 	ActionUnregisterTable   Action = "UnregisterTable"
 	ActionRenameTable       Action = "RenameTable"
 	ActionReportMetrics     Action = "ReportMetrics"
+	ActionListReports       Action = "ListReports"
 	ActionVerifyTable       Action = "VerifyTable"
 	ActionRebuildTable      Action = "RebuildTable"
 	ActionListViews         Action = "ListViews"
@@ -68,7 +69,7 @@ func (a Action) Class() Class {
 		ActionRenameTable, ActionCreateView, ActionReplaceView, ActionDropView, ActionRegisterView,
 		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
-	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable,
+	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
 		ActionListTasks, ActionCancelTask:
 		return ClassManage
 	}

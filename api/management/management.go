@@ -24,6 +24,8 @@ type Catalog interface {
 	// RebuildTable makes a table's metadata anew of that file, and returns how the
 	// two differed before.
 	RebuildTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier) (*catalog.Verification, error)
+	// TableReports returns the last reports about a table that this node got.
+	TableReports(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) ([]*catalog.Report, error)
 }
 
 // Options are what the operators' side is made of.
@@ -49,6 +51,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 
 		{Method: http.MethodGet, Path: pathTable + "/verify", Action: authz.ActionVerifyTable, Resource: onTable, Handle: a.verifyTable, Store: true},
 		{Method: http.MethodPost, Path: pathTable + "/rebuild", Action: authz.ActionRebuildTable, Resource: onTable, Handle: a.rebuildTable, Change: true},
+		{Method: http.MethodGet, Path: pathTable + "/reports", Action: authz.ActionListReports, Resource: onTable, Handle: a.listReports},
 	}, nil
 }
 

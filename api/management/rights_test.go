@@ -21,6 +21,7 @@ func TestRights(t *testing.T) {
 		{apitest.Ask{Method: "GET", Path: warehouses + "/default"}, reader},
 		{apitest.Ask{Method: "GET", Path: tables + "/t/verify"}, reader},
 		{apitest.Ask{Method: "POST", Path: tables + "/t/rebuild"}, admin},
+		{apitest.Ask{Method: "GET", Path: tables + "/t/reports"}, admin},
 	} {
 		may := map[string]bool{}
 		for _, name := range tc.may {
