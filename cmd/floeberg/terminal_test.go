@@ -103,6 +103,27 @@ func (n *served) fill(t *testing.T) {
 		{"action":"set-snapshot-ref","ref-name":"v1","type":"tag","snapshot-id":3051729675574597004}]}`)
 }
 
+const latestSQL = "SELECT id, at\nFROM orders\n\tWHERE at > current_date"
+
+// fillViews makes a view of two versions, the second in two dialects.
+func (n *served) fillViews(t *testing.T) {
+	t.Helper()
+	sql, err := json.Marshal(latestSQL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func(id int, representations string) string {
+		return fmt.Sprintf(`{"version-id":%d,"timestamp-ms":%d,"schema-id":0,"summary":{"engine-name":"spark"},"default-catalog":"lake",
+			"default-namespace":["sales","eu.north"],"representations":[%s]}`, id, time.Now().UnixMilli(), representations)
+	}
+	const schema = `{"type":"struct","schema-id":0,"fields":[{"id":1,"name":"id","type":"long","required":true},{"id":2,"name":"at","type":"timestamptz","required":false}]}`
+	n.post(t, "/v1/default/namespaces/sales/views", `{"name":"latest","schema":`+schema+`,"properties":{"comment":"of today"},"view-version":`+
+		version(1, `{"type":"sql","sql":"SELECT 1","dialect":"spark"}`)+`}`)
+	n.post(t, "/v1/default/namespaces/sales/views/latest", `{"requirements":[],"updates":[{"action":"add-view-version","view-version":`+
+		version(2, `{"type":"sql","sql":`+string(sql)+`,"dialect":"spark"},{"type":"sql","sql":"SELECT * FROM orders","dialect":"trino"}`)+
+		`},{"action":"set-current-view-version","view-version-id":-1}]}`)
+}
+
 // spoil makes tables whose metadata files are not what the catalog has: one is
 // changed, one is gone.
 func (n *served) spoil(t *testing.T) {
@@ -173,6 +194,7 @@ func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
 	n.fill(t)
+	n.fillViews(t)
 	n.spoil(t)
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -214,10 +236,11 @@ func TestOutputAsJSON(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
 	n.fill(t)
+	n.fillViews(t)
 	for _, args := range [][]string{
 		{"namespace", "list"}, {"namespace", "list", "--recursive"}, {"namespace", "list", "empty"}, {"namespace", "show", "sales"},
 		{"table", "list", `sales."eu.north"`}, {"table", "list", "empty"}, {"table", "show", `sales."eu.north".orders`},
-		{"warehouse", "list"}, {"warehouse", "show", "default"},
+		{"view", "list", "sales"}, {"view", "show", "sales.latest"}, {"warehouse", "list"}, {"warehouse", "show", "default"},
 	} {
 		code, stdout, stderr := n.command(t, append(args, "--output", "json")...)
 		var value any
