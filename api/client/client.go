@@ -98,6 +98,18 @@ func newHTTP(oneRequest bool) *http.Client {
 	}
 }
 
+// Each gives a client of each node by itself, with its address: for what nodes
+// do not share. They are closed with Close.
+func (c *Client) Each() map[string]*Client {
+	each := make(map[string]*Client, len(c.bases))
+	for _, base := range c.bases {
+		if _, twice := each[base]; !twice {
+			each[base] = &Client{opts: c.opts, bases: []string{base}, reads: newHTTP(false), changes: newHTTP(true)}
+		}
+	}
+	return each
+}
+
 // Close gives the connections back.
 func (c *Client) Close() { c.reads.CloseIdleConnections() }
 

@@ -15,7 +15,7 @@ func tableCommand() *cobra.Command {
 	cmd, connect := remoteCommand("table", "Look at tables, and mend them", nameHelp)
 	cmd.AddCommand(
 		entryListCommand(connect, "tables", "TABLE", (*client.Client).Tables),
-		tableShowCommand(connect), tableVerifyCommand(connect), tableRebuildCommand(connect),
+		tableShowCommand(connect), tableVerifyCommand(connect), tableRebuildCommand(connect), tableReportsCommand(connect),
 	)
 	return cmd
 }

@@ -287,6 +287,44 @@ func TestAsksTheNextNode(t *testing.T) {
 	}
 }
 
+// Each node keeps the reports that it got, so all are asked, and one that is gone
+// is no failure.
+func TestReportsOfAllNodes(t *testing.T) {
+	t.Parallel()
+	n := serveInProcess(t)
+	n.spoil(t)
+	const scan = `{"report-type":"scan-report","table-name":"sound","snapshot-id":7,"filter":{"type":"true"},"schema-id":0,"projected-field-ids":[],"projected-field-names":[],
+		"metrics":{"total-planning-duration":{"count":1,"time-unit":"nanoseconds","total-duration":2500000},"result-data-files":{"unit":"count","value":3},"skipped-data-files":{"unit":"count","value":0}}}`
+	if code, answer := request(t, testKey, http.MethodPost, n.url+"/v1/default/namespaces/wrecks/tables/sound/metrics", scan); code != http.StatusNoContent {
+		t.Fatalf("%d %s", code, answer)
+	}
+	dead := "http://" + freeAddress(t)
+	args := []string{"table", "reports", "wrecks.sound", "--addr", dead + "," + n.url, "--key", testKey}
+	code, stdout, stderr := command(t, args...)
+	if code != exitDone || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, dead) {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	last := strings.Fields(lastLine(stdout))
+	if diff := cmp.Diff([]string{n.url, "scan", "7", "total-planning-duration=2.5ms", "result-data-files=3"}, last[1:]); diff != "" {
+		t.Error(diff)
+	}
+	_, stdout, _ = command(t, append(args, "--output", "json")...)
+	var got []struct {
+		Address string
+		Sent    struct {
+			TableName string `json:"table-name"`
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || len(got) != 1 || got[0].Address != n.url || got[0].Sent.TableName != "sound" {
+		t.Errorf("%v, %s", err, stdout)
+	}
+	for _, refused := range [][]string{{"table", "reports", "wrecks.nothing"}, {"table", "reports", "wrecks.sound", "--addr", dead}} {
+		if code, stdout, stderr := command(t, append(args[3:len(args):len(args)], refused...)...); code != exitFailed || stdout != "" || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: exit code %d, %q %q", refused, code, stdout, stderr)
+		}
+	}
+}
+
 func TestRemoteFailuresAreOneLine(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
