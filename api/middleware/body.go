@@ -95,7 +95,7 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 		switch {
 		case int64(len(body)) > b.maxBytes:
 			return nil, release, b.refuse(r)
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return body, release, nil
 		case err != nil:
 			if err = from.failure(err); errors.Is(err, ErrBodyTooLarge) {
