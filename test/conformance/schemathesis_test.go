@@ -2,8 +2,10 @@ package conformance_test
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,7 +21,18 @@ func TestSchemathesis(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Nodes: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, python, "-m", "schemathesis.cli", "run", c.Nodes[0].URL+"/openapi.json",
+	// What the examples of the description name.
+	if res, err := c.Client().CreateNamespace(ctx, nil, "sales"); err != nil || res.Status != http.StatusOK {
+		t.Fatalf("%s, %v", res, err)
+	}
+	if res, err := c.Client().CreateTable(ctx, "sales", "orders"); err != nil || res.Status != http.StatusOK {
+		t.Fatalf("%s, %v", res, err)
+	}
+	config, err := filepath.Abs("schemathesis/schemathesis.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, python, "-m", "schemathesis.cli", "--config-file", config, "run", c.Nodes[0].URL+"/openapi.json",
 		"--header", "Authorization: Bearer "+cluster.Key,
 		"--checks", "all", "--max-examples", "30", "--seed", "1", "--request-timeout", "20", "--no-color")
 	cmd.Dir = t.TempDir() // it keeps what it found there
