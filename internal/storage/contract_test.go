@@ -326,3 +326,51 @@ func TestFurtherRoots(t *testing.T) {
 		}
 	}
 }
+
+func TestDeleteMany(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, store storage.Store, root string) {
+		ctx := context.Background()
+		if err := store.DeleteMany(ctx, nil); err != nil {
+			t.Fatalf("DeleteMany of nothing: %v", err)
+		}
+		// More than one file store's attempt takes, with names that need escaping
+		// in XML and in URLs, some of them missing.
+		var doomed []string
+		for i := range 150 {
+			doomed = append(doomed, fmt.Sprintf("%s/ns/t/data/p=a%%2F<&>'\" é/%03d.parquet", root, i))
+			if i%3 != 0 {
+				mustPut(t, store, doomed[i], []byte("x"))
+			}
+		}
+		kept := []string{root + "/ns/t/data/kept.parquet", root + "/ns/t2/data/000.parquet"}
+		for _, location := range kept {
+			mustPut(t, store, location, []byte("x"))
+		}
+		for range 2 { // The second time there is nothing left to delete.
+			if err := store.DeleteMany(ctx, doomed); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(kept, list(t, store, root+"/ns")); diff != "" {
+				t.Fatalf("what is left (-want +got):\n%s", diff)
+			}
+		}
+		if err := store.DeleteMany(ctx, []string{root + "/ns/t"}); err != nil {
+			t.Fatalf("DeleteMany of a folder: %v", err)
+		}
+		for _, outside := range []string{root, root + "/ns/", root + "2/x", "s3://other/x"} {
+			err := store.DeleteMany(ctx, []string{kept[0], outside})
+			if !errors.Is(err, storage.ErrOutside) && !errors.Is(err, storage.ErrInvalidLocation) {
+				t.Errorf("DeleteMany of %s: %v", outside, err)
+			}
+		}
+		if diff := cmp.Diff(kept, list(t, store, root+"/ns")); diff != "" {
+			t.Fatalf("after refusals (-want +got):\n%s", diff)
+		}
+		cut, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := store.DeleteMany(cut, kept); !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Fatalf("DeleteMany after its end: %v", err)
+		}
+	})
+}

@@ -138,21 +138,51 @@ func (s *fileStore) exists(ctx context.Context, location string) (bool, error) {
 
 func (s *fileStore) remove(ctx context.Context, location string) error {
 	_, err := in(ctx, s, location, 0, func(root *os.Root, name string, _ *budget) (struct{}, error) {
-		info, err := root.Lstat(name)
-		if err != nil {
-			return struct{}{}, noFolder(err)
-		}
-		if info.IsDir() {
-			// Removing it would take an empty folder that somebody may need.
-			return struct{}{}, ErrNotFound
-		}
-		// Not synced: a file that a power loss brings back is an orphan, no loss.
-		return struct{}{}, root.Remove(name)
+		return struct{}{}, removeFile(root, name)
 	})
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err
+}
+
+// removeFile removes one file; one that is missing, or a folder, is ErrNotFound.
+func removeFile(root *os.Root, name string) error {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return noFolder(err)
+	}
+	if info.IsDir() {
+		// Removing it would take an empty folder that somebody may need.
+		return ErrNotFound
+	}
+	// Not synced: a file that a power loss brings back is an orphan, no loss.
+	return root.Remove(name)
+}
+
+// filesAtOnce is how many files one attempt removes.
+const filesAtOnce = 128
+
+func (s *fileStore) removeMany(ctx context.Context, locations []string) error {
+	for chunk := range slices.Chunk(locations, filesAtOnce) {
+		names := make([]string, len(chunk))
+		for i, location := range chunk {
+			names[i] = s.name(location)
+		}
+		_, err := in(ctx, s, s.root, 0, func(root *os.Root, _ string, b *budget) (struct{}, error) {
+			for _, name := range names {
+				if err := classifyFile(removeFile(root, name)); err != nil && !errors.Is(err, ErrNotFound) {
+					return struct{}{}, fmt.Errorf("%q: %w", name, err)
+				}
+				b.extend(0) // Each has as long as one alone.
+			}
+			return struct{}{}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *fileStore) ensureFolder(ctx context.Context, location string) error {

@@ -8,9 +8,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -181,6 +183,73 @@ func (s *s3Store) remove(ctx context.Context, location string) error {
 		return nil
 	}
 	return err
+}
+
+// keysAtOnce is how many objects one request may name: S3's own limit.
+const keysAtOnce = 1000
+
+// removeMany deletes with requests that name many objects. What such a request
+// does not confirm is deleted by one of its own: stores that don't know the
+// request are served so, and what can't be deleted is told apart properly.
+func (s *s3Store) removeMany(ctx context.Context, locations []string) error {
+	byBucket := make(map[string][]string)
+	for _, location := range locations {
+		bucket, key := splitS3(location)
+		byBucket[bucket] = append(byBucket[bucket], key)
+	}
+	for bucket, keys := range byBucket {
+		for chunk := range slices.Chunk(keys, keysAtOnce) {
+			// A store deletes one after the other: the time grows with their number.
+			const perKey = 4 << 10
+			left, err := call(ctx, s, int64(len(chunk))*perKey, func(ctx context.Context, _ *budget) ([]string, error) {
+				return s.removeKeys(ctx, bucket, chunk)
+			})
+			if err != nil {
+				return err
+			}
+			for _, key := range left {
+				if err := s.remove(ctx, schemeS3+"://"+bucket+"/"+key); err != nil {
+					return fmt.Errorf("%q: %w", key, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// removeKeys sends one request and returns the keys that it did not confirm, or
+// an error that is worth another attempt.
+func (s *s3Store) removeKeys(ctx context.Context, bucket string, keys []string) (left []string, err error) {
+	objects := make(chan minio.ObjectInfo, len(keys))
+	for _, key := range keys {
+		objects <- minio.ObjectInfo{Key: key}
+	}
+	close(objects)
+	confirmed := make(map[string]bool, len(keys))
+	for result := range s.core.RemoveObjectsWithResult(ctx, bucket, objects, minio.RemoveObjectsOptions{}) {
+		failed := classifyS3(result.Err)
+		switch {
+		case failed == nil, errors.Is(failed, ErrNotFound):
+			confirmed[result.ObjectName] = true
+		case ctx.Err() != nil, retryable(failed) && !ofOneKey(result.Err):
+			err = result.Err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if !confirmed[key] {
+			left = append(left, key)
+		}
+	}
+	return left, nil
+}
+
+// ofOneKey tells that the store answered the request, and what it said of one key.
+func ofOneKey(err error) bool {
+	var response minio.ErrorResponse
+	return errors.As(err, &response) && response.StatusCode == 0
 }
 
 // ensureFolder does nothing: there are no folders, and an object that pretends

@@ -37,6 +37,10 @@ type Store interface {
 	// Delete removes an object. It is no error if there is none.
 	Delete(ctx context.Context, location string) error
 
+	// DeleteMany removes objects, as Delete does each, with far fewer calls where
+	// the store knows how to. After an error some of them may be gone.
+	DeleteMany(ctx context.Context, locations []string) error
+
 	// EnsureFolder makes the folder that location names, and those above it, on
 	// stores that have folders. On object stores it does nothing.
 	EnsureFolder(ctx context.Context, location string) error
@@ -70,6 +74,7 @@ type backend interface {
 	get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
 	exists(ctx context.Context, location string) (bool, error)
 	remove(ctx context.Context, location string) error
+	removeMany(ctx context.Context, locations []string) error
 	ensureFolder(ctx context.Context, location string) error
 	list(ctx context.Context, location string) iter.Seq2[Object, error]
 	close() error
@@ -156,6 +161,28 @@ func (f *front) Delete(ctx context.Context, location string) error {
 	})
 }
 
+// DeleteMany implements Store.
+func (f *front) DeleteMany(ctx context.Context, locations []string) error {
+	return f.timed("delete_many", func() error {
+		// All are checked before the first is deleted.
+		byBackend := make(map[backend][]string)
+		for _, location := range locations {
+			canonical, m, err := f.resolveObject(location)
+			if err != nil {
+				return describe("delete_many", location, err)
+			}
+			byBackend[m.backend] = append(byBackend[m.backend], canonical)
+		}
+		var errs []error
+		for b, own := range byBackend {
+			if err := b.removeMany(ctx, own); err != nil {
+				errs = append(errs, fmt.Errorf("delete_many, %d objects such as %q: %w", len(own), own[0], err))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
 // EnsureFolder implements Store.
 func (f *front) EnsureFolder(ctx context.Context, location string) error {
 	return f.timed("ensure_folder", func() error {
@@ -210,16 +237,8 @@ func (f *front) Close() error {
 
 // do runs one operation on one object.
 func (f *front) do(operation, location string, call func(backend, string) error) error {
-	if strings.HasSuffix(location, "/") {
-		return f.timed(operation, func() error {
-			return describe(operation, location, invalid(location, "it names a folder; an object's location does not end in a slash"))
-		})
-	}
 	return f.timed(operation, func() error {
-		canonical, m, err := f.resolve(location)
-		if err == nil && canonical == m.root {
-			err = invalid(location, "it names the warehouse itself, not an object in it")
-		}
+		canonical, m, err := f.resolveObject(location)
 		if err != nil {
 			return describe(operation, location, err)
 		}
@@ -245,6 +264,18 @@ func describe(operation, location string, err error) error {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
 	return fmt.Errorf("%s %q: %w", operation, location, err)
+}
+
+// resolveObject is resolve for what must name an object.
+func (f *front) resolveObject(location string) (string, *mount, error) {
+	if strings.HasSuffix(location, "/") {
+		return "", nil, invalid(location, "it names a folder; an object's location does not end in a slash")
+	}
+	canonical, m, err := f.resolve(location)
+	if err == nil && canonical == m.root {
+		err = invalid(location, "it names the warehouse itself, not an object in it")
+	}
+	return canonical, m, err
 }
 
 // resolve finds the store of a location: that of the innermost root around it.
