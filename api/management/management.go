@@ -26,6 +26,13 @@ type Catalog interface {
 	RebuildTable(ctx context.Context, change catalog.Change, warehouse string, id catalog.Identifier) (*catalog.Verification, error)
 	// TableReports returns the last reports about a table that this node got.
 	TableReports(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) ([]*catalog.Report, error)
+
+	// ListTasks returns background jobs, all or those of one status.
+	ListTasks(ctx context.Context, read catalog.Read, status catalog.TaskStatus, page catalog.Page) (*catalog.TaskList, error)
+	// GetTask returns one background job.
+	GetTask(ctx context.Context, read catalog.Read, id string) (*catalog.TaskInfo, error)
+	// CancelTask ends a background job before it is done.
+	CancelTask(ctx context.Context, change catalog.Change, id string) (*catalog.TaskInfo, error)
 }
 
 // Options are what the operators' side is made of.
@@ -52,6 +59,10 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodGet, Path: pathTable + "/verify", Action: authz.ActionVerifyTable, Resource: onTable, Handle: a.verifyTable, Store: true},
 		{Method: http.MethodPost, Path: pathTable + "/rebuild", Action: authz.ActionRebuildTable, Resource: onTable, Handle: a.rebuildTable, Change: true},
 		{Method: http.MethodGet, Path: pathTable + "/reports", Action: authz.ActionListReports, Resource: onTable, Handle: a.listReports},
+
+		{Method: http.MethodGet, Path: pathTasks, Action: authz.ActionListTasks, Resource: onCluster, Query: []string{"status", "page_token", "page_size"}, Handle: a.listTasks},
+		{Method: http.MethodGet, Path: pathTask, Action: authz.ActionListTasks, Resource: onCluster, Handle: a.showTask},
+		{Method: http.MethodPost, Path: pathCancelTask, Action: authz.ActionCancelTask, Resource: onCluster, Change: true, Handle: a.cancelTask},
 	}, nil
 }
 
@@ -60,6 +71,9 @@ const (
 	pathWarehouses = pathRoot + "/warehouses"
 	pathWarehouse  = pathWarehouses + "/{warehouse}"
 	pathTable      = pathWarehouse + "/namespaces/{namespace}/tables/{table}"
+	pathTasks      = pathRoot + "/tasks"
+	pathTask       = pathTasks + "/{task}"
+	pathCancelTask = pathTask + "/cancel"
 )
 
 func onCluster(*serve.Call) authz.Resource { return authz.Resource{Kind: authz.KindCluster} }

@@ -77,6 +77,7 @@ var refusals = map[catalog.Kind]verdict{
 	catalog.KindNoSuchNamespace:   {status: http.StatusNotFound, errorType: "NoSuchNamespaceException"},
 	catalog.KindNoSuchTable:       {status: http.StatusNotFound, errorType: "NoSuchTableException"},
 	catalog.KindNoSuchView:        {status: http.StatusNotFound, errorType: "NoSuchViewException"},
+	catalog.KindNoSuchTask:        {status: http.StatusNotFound, errorType: "NoSuchTaskException"},
 	catalog.KindNotFound:          {status: http.StatusNotFound, errorType: "NotFoundException"},
 	catalog.KindAlreadyExists:     {status: http.StatusConflict, errorType: "AlreadyExistsException"},
 	catalog.KindNotEmpty:          {status: http.StatusConflict, errorType: "NamespaceNotEmptyException"},

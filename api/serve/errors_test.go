@@ -58,6 +58,7 @@ func TestEveryKindHasAnAnswer(t *testing.T) {
 		catalog.KindNoSuchNamespace:   "404 NoSuchNamespaceException",
 		catalog.KindNoSuchTable:       "404 NoSuchTableException",
 		catalog.KindNoSuchView:        "404 NoSuchViewException",
+		catalog.KindNoSuchTask:        "404 NoSuchTaskException",
 		catalog.KindNotFound:          "404 NotFoundException",
 		catalog.KindAlreadyExists:     "409 AlreadyExistsException",
 		catalog.KindNotEmpty:          "409 NamespaceNotEmptyException",

@@ -47,6 +47,8 @@ const (
 	SpaceTask Space = 0x1A
 	// SpaceUpload is parts that no table owns yet, by the id that they are kept under.
 	SpaceUpload Space = 0x20
+	// SpacePurge is locations whose files are being deleted, with the task that does it.
+	SpacePurge Space = 0x1B
 )
 
 // ErrBadKey is returned when bytes are not a key of the expected keyspace.
@@ -321,4 +323,25 @@ func UploadID(key []byte) (id []byte, ok bool) {
 		return nil, false
 	}
 	return bytes.Clone(key[1 : len(key)-1]), true
+}
+
+// PurgeKey is where it is noted that a task deletes files below a location.
+// Several tasks may, one after another table that was at the same place.
+func PurgeKey(location string, taskID []byte) []byte {
+	return append(purgesAt(location), taskID...)
+}
+
+// purgesAt ends in a byte that no location has, which keeps what is at a
+// location apart from what is below.
+func purgesAt(location string) []byte {
+	key := append([]byte{byte(SpacePurge)}, location...)
+	return append(key, '/', escape)
+}
+
+// PurgesAt is the range of the purges of exactly this location.
+func PurgesAt(location string) KeyRange { return prefixRange(purgesAt(location)) }
+
+// PurgesBelow is the range of the purges of a location and of those below it.
+func PurgesBelow(location string) KeyRange {
+	return prefixRange(append(append([]byte{byte(SpacePurge)}, location...), '/'))
 }

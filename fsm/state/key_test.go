@@ -169,6 +169,25 @@ func TestMalformedKeys(t *testing.T) {
 	}
 }
 
+func TestPurgeRanges(t *testing.T) {
+	t.Parallel()
+	at, below := state.PurgesAt("s3://b/sales"), state.PurgesBelow("s3://b/sales")
+	for location, want := range map[string][2]bool{
+		"s3://b/sales":         {true, true},
+		"s3://b/sales/t":       {false, true},
+		"s3://b/sales-archive": {false, false},
+		"s3://b/sale":          {false, false},
+		"s3://b":               {false, false},
+	} {
+		for _, id := range [][]byte{make([]byte, 16), bytes.Repeat([]byte{0xFF}, 16)} {
+			key := state.PurgeKey(location, id)
+			if got := [2]bool{within(key, at), within(key, below)}; got != want {
+				t.Errorf("%s: at and below are %v, want %v", location, got, want)
+			}
+		}
+	}
+}
+
 func FuzzKeys(f *testing.F) {
 	f.Add(state.TableKey("w", []string{"a", "\x00"}, "t"))
 	f.Add([]byte{byte(state.SpaceNamespace), 0, 1, 0xFF, 0xFF})
@@ -197,6 +216,8 @@ func TestGoldenKeys(t *testing.T) {
 		"location":  "\x17s3://b/t/",
 		"api key":   "\x18hash",
 		"answer":    "\x19someone\x00\x01key\x00\x01",
+		"task":      "\x1a0123456789abcdef",
+		"purge":     "\x1bs3://b/t/\x000123456789abcdef",
 	}
 	got := map[string]string{
 		"cluster":   string(state.ClusterKey()),
@@ -209,6 +230,8 @@ func TestGoldenKeys(t *testing.T) {
 		"location":  string(state.LocationKey("s3://b/t")),
 		"api key":   string(state.APIKeyKey([]byte("hash"))),
 		"answer":    string(state.AnswerKey("someone", "key")),
+		"task":      string(state.TaskKey(id)),
+		"purge":     string(state.PurgeKey("s3://b/t", id)),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-golden +now)\n%s", diff)

@@ -60,6 +60,8 @@ type Observer struct {
 	OrphanKept func(location string)
 	// Reported is called for each report that a client sent of its work on a table.
 	Reported func(*Report)
+	// TaskMade is called after each change that left a background job to do.
+	TaskMade func()
 }
 
 // Options are what a Catalog is made of.

@@ -225,7 +225,7 @@ func checkGuards(v *state.View, ch Change) error {
 // dependsOnState tells whether another state could have led to another answer.
 func dependsOnState(err error) bool {
 	switch KindOf(err) {
-	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView,
+	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView, KindNoSuchTask,
 		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindCommitUnknown,
 		KindInvalid, KindForbiddenLocation, KindTooLarge:
 		return true

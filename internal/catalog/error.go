@@ -31,6 +31,8 @@ const (
 	KindNoSuchTable Kind = "no-such-table"
 	// KindNoSuchView is returned when the view does not exist.
 	KindNoSuchView Kind = "no-such-view"
+	// KindNoSuchTask is returned when the background job does not exist.
+	KindNoSuchTask Kind = "no-such-task"
 	// KindNotFound is returned when a metadata file is missing from the object store.
 	KindNotFound Kind = "not-found"
 	// KindAlreadyExists is returned when the name or the location is taken.

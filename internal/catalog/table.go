@@ -289,13 +289,10 @@ func assemble(v *state.View, id []byte, refsOnly bool) ([]byte, error) {
 }
 
 // DropTable takes a table out of the catalog and returns the log index that did
-// it. Its files stay.
+// it. Its files stay, or are left to a background job to delete.
 func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id Identifier, purge bool) (uint64, error) {
 	if err := checkIdentifier(id); err != nil {
 		return 0, err
-	}
-	if purge {
-		return 0, refuse(KindUnsupported, "Purging a table's files is not supported; drop it without purgeRequested=true")
 	}
 	// Not among the table's commits: those wait for the object store, and a drop
 	// does not need it.
@@ -312,6 +309,11 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 		p := &plan{outcome: doneAnswer()}
 		removeTable(p, e)
 		p.tell(tableEvent("table.drop", wh, id, e.record))
+		if purge {
+			if err := c.planPurge(p, ch, wh, id, e.record); err != nil {
+				return nil, err
+			}
+		}
 		return p, nil
 	})
 	return c.proposed.Load(), err

@@ -112,7 +112,10 @@ func TestManyBlocks(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	for range manifest.ReadEntries(bytes.NewReader(raw)) {
+	for _, err := range manifest.ReadEntries(bytes.NewReader(raw)) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // A reader that has seen enough must not be called again.
 	}
 }
