@@ -86,6 +86,7 @@ func TestArrows(t *testing.T) {
 		"cluster":          {"fsm"},
 		"authz":            {"fsm"},
 		"internal/catalog": {"fsm", "internal/iceberg", "internal/storage"},
+		"internal/tasks":   {"fsm", "internal/iceberg", "internal/storage"},
 		"api":              {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
