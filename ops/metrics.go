@@ -49,6 +49,9 @@ type Metrics struct {
 	scanBytes       prometheus.Histogram
 	commitDuration  prometheus.Histogram
 	commitAttempts  prometheus.Histogram
+	taskRuns        *prometheus.CounterVec
+	taskDuration    prometheus.Histogram
+	purgedFiles     prometheus.Counter
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
@@ -81,6 +84,9 @@ func NewMetrics(version string) *Metrics {
 		scanBytes:      histogram("client_scan_file_size_bytes", "Size of the data files of a scan, as clients report.", prometheus.ExponentialBuckets(1<<20, 8, 9)),
 		commitDuration: histogram("client_commit_duration_seconds", "Time of a commit with its retries, as clients report.", latencyBuckets),
 		commitAttempts: histogram("client_commit_attempts", "Attempts that a commit took, as clients report.", []float64{1, 2, 3, 5, 10, 20}),
+		taskRuns:       counterVec("task_runs_total", "Attempts at background jobs that ended on this node.", "result"),
+		taskDuration:   histogram("task_run_duration_seconds", "Time of attempts at background jobs.", []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 1800, 7200}),
+		purgedFiles:    counter("purged_files_total", "Files of dropped tables that this node deleted."),
 		open:           make(map[net.Conn]bool),
 	}
 	build := gaugeVec("build_info", "Always 1; the version is in the label.", "version")
@@ -91,8 +97,9 @@ func NewMetrics(version string) *Metrics {
 		counterFunc("cache_misses_total", "Loads whose table document had to be assembled.", m.cacheMisses.Load),
 		gaugeFunc("cache_hit_ratio", "Share of loads answered from the cache since the start.", m.hitRatio),
 		m.authFailures, m.authorizations, m.leaderChanges, m.forwarded, m.readIndex, m.apply, m.stateApply, m.panics,
-		m.conflicts, m.orphans, m.snapshots, m.snapshotBytes, m.objectStore, m.objectStoreErrs, build,
+		m.conflicts, m.orphans, m.snapshots, m.snapshotBytes, m.objectStore, m.objectStoreErrs,
 		m.tableReports, m.scanPlanning, m.scanFiles, m.scanBytes, m.commitDuration, m.commitAttempts,
+		m.taskRuns, m.taskDuration, m.purgedFiles, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -193,6 +200,15 @@ func (m *Metrics) ObjectStore(operation string, d time.Duration, failed bool) {
 		m.objectStoreErrs.WithLabelValues(operation).Inc()
 	}
 }
+
+// TaskRun tells of an attempt at a background job; results are few and fixed.
+func (m *Metrics) TaskRun(result string, d time.Duration) {
+	m.taskRuns.WithLabelValues(result).Inc()
+	m.taskDuration.Observe(d.Seconds())
+}
+
+// FilesPurged tells of files of a dropped table that were deleted.
+func (m *Metrics) FilesPurged(n int) { m.purgedFiles.Add(float64(n)) }
 
 func (m *Metrics) hitRatio() float64 {
 	hits, misses := float64(m.cacheHits.Load()), float64(m.cacheMisses.Load())

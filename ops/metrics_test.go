@@ -88,8 +88,10 @@ func TestEverySeriesMoves(t *testing.T) {
 	attempts := int64(2)
 	m.CommitReported(ops.CommitFigures{Duration: &planning, Attempts: &attempts})
 	m.CommitReported(ops.CommitFigures{})
+	m.TaskRun("done", time.Second)
+	m.FilesPurged(40)
 	raft = ops.RaftFigures{State: "Leader", Term: 3, CommitIndex: 12, AppliedIndex: 11, LastContact: 2 * time.Second}
-	entities = ops.EntityFigures{Namespaces: 4, Tables: 5, Views: 6}
+	entities = ops.EntityFigures{Namespaces: 4, Tables: 5, Views: 6, Tasks: map[string]int{"waiting": 2}}
 	written = 77
 
 	after := scrape(t, m)
@@ -122,6 +124,10 @@ func TestEverySeriesMoves(t *testing.T) {
 		`floeberg_namespaces`:                                           4,
 		`floeberg_tables`:                                               5,
 		`floeberg_views`:                                                6,
+		`floeberg_tasks{status="waiting"}`:                              2,
+		`floeberg_task_runs_total{result="done"}`:                       1,
+		`floeberg_task_run_duration_seconds_count`:                      1,
+		`floeberg_purged_files_total`:                                   40,
 		`floeberg_pebble_written_bytes_total`:                           77,
 		`floeberg_table_reports_total{type="scan"}`:                     2,
 		`floeberg_table_reports_total{type="commit"}`:                   2,

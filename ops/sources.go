@@ -43,6 +43,8 @@ func RaftStates() []string { return []string{"Follower", "Candidate", "Leader", 
 // EntityFigures is how much the catalog holds.
 type EntityFigures struct {
 	Namespaces, Tables, Views int
+	// Tasks is background jobs by their status.
+	Tasks map[string]int
 }
 
 // Figure is one value with a name of its own.
@@ -96,6 +98,7 @@ var (
 	namespaces = describe("namespaces", "Namespaces in the catalog.")
 	tables     = describe("tables", "Tables in the catalog.")
 	views      = describe("views", "Views in the catalog.")
+	tasks      = describe("tasks", "Background jobs in the catalog, those included that ended in the last days.", "status")
 )
 
 type raftCollector struct{ ask func() RaftFigures }
@@ -136,7 +139,7 @@ type entityCollector struct {
 
 // Describe implements prometheus.Collector.
 func (c *entityCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{namespaces, tables, views} {
+	for _, d := range []*prometheus.Desc{namespaces, tables, views, tasks} {
 		out <- d
 	}
 }
@@ -145,7 +148,7 @@ func (c *entityCollector) Describe(out chan<- *prometheus.Desc) {
 func (c *entityCollector) Collect(out chan<- prometheus.Metric) {
 	f, err := c.count()
 	if err != nil {
-		for _, d := range []*prometheus.Desc{namespaces, tables, views} {
+		for _, d := range []*prometheus.Desc{namespaces, tables, views, tasks} {
 			out <- prometheus.NewInvalidMetric(d, err)
 		}
 		return
@@ -153,6 +156,9 @@ func (c *entityCollector) Collect(out chan<- prometheus.Metric) {
 	out <- constant(namespaces, float64(f.Namespaces))
 	out <- constant(tables, float64(f.Tables))
 	out <- constant(views, float64(f.Views))
+	for status, n := range f.Tasks {
+		out <- constant(tasks, float64(n), status)
+	}
 }
 
 func (c *entityCollector) count() (EntityFigures, error) {

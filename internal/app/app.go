@@ -26,6 +26,7 @@ import (
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/internal/tasks"
 	"github.com/floeberg/floeberg/ops"
 )
 
@@ -68,6 +69,7 @@ type App struct {
 	node        *cluster.Node
 	store       *lateStore
 	founding    *founding
+	tasks       atomic.Pointer[tasks.Runner]
 }
 
 // New makes a node that is not started.
@@ -123,8 +125,11 @@ func (a *App) Start(ctx context.Context) (err error) {
 		a.joinCluster,
 		// The store needs the state, which says where the warehouse is.
 		a.openStore,
-		// The protocol is last: what it serves is complete by then.
+		// What the protocol serves is complete by then.
 		a.serveProtocol,
+		// Nobody waits for these, and what stops first was started last: another
+		// node goes on with them while requests under way finish here.
+		a.workOnTasks,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -284,7 +289,7 @@ func (a *App) serveProtocol(context.Context) error {
 		DefaultWarehouse: a.config.WarehouseName,
 		AnswerLifetime:   answerLifetime,
 		VerifyMetadata:   a.config.VerifyMetadata,
-		Observer:         catalogObserver(a.metrics, a.logger),
+		Observer:         a.catalogObserver(),
 	})
 	if err != nil {
 		return err
@@ -328,6 +333,24 @@ func (a *App) serveProtocol(context.Context) error {
 	a.handler.open(handler)
 	// On top of the stack: requests under way need all that is below.
 	a.undo.add("ending HTTP", a.endHTTP)
+	return nil
+}
+
+// workOnTasks has this node take part in the background jobs.
+func (a *App) workOnTasks(context.Context) error {
+	runner, err := tasks.New(tasks.Options{
+		Log:      taskLog{a.node, a.machine},
+		Store:    a.store,
+		Node:     a.config.NodeID,
+		Logger:   a.logger.With(slog.String("room", "tasks")),
+		Keep:     catalog.TaskKept,
+		Observer: taskObserver(a.metrics),
+	})
+	if err != nil {
+		return err
+	}
+	a.tasks.Store(runner)
+	a.undo.add("giving background jobs back", runner.Stop)
 	return nil
 }
 

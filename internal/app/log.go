@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/floeberg/floeberg/cluster"
+	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -52,6 +53,15 @@ func (l *catalogLog) WaitApplied(ctx context.Context, index uint64) error {
 
 // NowMs implements catalog.Log.
 func (l *catalogLog) NowMs() uint64 { return l.node.NowMs() }
+
+// taskLog is the cluster as the background jobs see it.
+type taskLog struct {
+	*cluster.Node
+	machine *fsm.Machine
+}
+
+// View implements tasks.Log.
+func (l taskLog) View() (*state.View, error) { return l.machine.View() }
 
 // clusterConsistency and catalogConsistency take what they do not know for the
 // strictest.

@@ -71,6 +71,15 @@ func TestEveryPathMovesItsSeries(t *testing.T) {
 	provokeConflict(t, nodes[leader], f)
 	stranger := &node{App: f.App, client: f.client, key: "fb_nobody_knows_this_one"}
 	stranger.must(t, 401, "GET", namespaces, "")
+	purged := func() (total float64) {
+		for _, n := range nodes {
+			total += n.scrape(t)["floeberg_purged_files_total"]
+		}
+		return total
+	}
+	f.must(t, 200, "POST", namespaces+"/a/tables", strings.Replace(table, "floes", "melted", 1))
+	f.must(t, 204, "DELETE", namespaces+"/a/tables/melted?purgeRequested=true", "")
+	await(t, "the dropped table's file to be deleted", func() bool { return purged() > 0 })
 	if err := nodes[leader].Snapshot(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +128,7 @@ func TestEveryPathMovesItsSeries(t *testing.T) {
 	}
 	for _, series := range []string{
 		`floeberg_raft_last_contact_seconds`,
-		`floeberg_namespaces`, `floeberg_tables`, `floeberg_views`, `floeberg_pebble_disk_bytes`, `floeberg_raft_state{state="Follower"}`,
+		`floeberg_namespaces`, `floeberg_tables`, `floeberg_views`, `floeberg_pebble_disk_bytes`, `floeberg_tasks{status="done"}`, `floeberg_raft_state{state="Follower"}`,
 	} {
 		if _, there := onFollower[series]; !there {
 			t.Errorf("%s is missing", series)

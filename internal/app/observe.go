@@ -13,6 +13,7 @@ import (
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/internal/tasks"
 	"github.com/floeberg/floeberg/ops"
 )
 
@@ -44,15 +45,28 @@ func storeObserver(m *ops.Metrics) func(string, time.Duration, error) {
 	}
 }
 
-func catalogObserver(m *ops.Metrics, logger *slog.Logger) catalog.Observer {
+func (a *App) catalogObserver() catalog.Observer {
 	return catalog.Observer{
-		Conflict:    m.CommitConflict,
-		CacheLookup: m.CacheLookup,
-		Reported:    func(r *catalog.Report) { tableReported(m, r) },
+		Conflict:    a.metrics.CommitConflict,
+		CacheLookup: a.metrics.CacheLookup,
+		Reported:    func(r *catalog.Report) { tableReported(a.metrics, r) },
 		OrphanKept: func(location string) {
-			m.OrphanKept()
-			logger.Warn("a metadata file that no table points to was left in the store", slog.String("location", location))
+			a.metrics.OrphanKept()
+			a.logger.Warn("a metadata file that no table points to was left in the store", slog.String("location", location))
 		},
+		TaskMade: func() {
+			// While the node starts there is none, and then it looks by itself.
+			if runner := a.tasks.Load(); runner != nil {
+				runner.Kick()
+			}
+		},
+	}
+}
+
+func taskObserver(m *ops.Metrics) tasks.Observer {
+	return tasks.Observer{
+		RunEnded:    func(result tasks.Result, took time.Duration) { m.TaskRun(string(result), took) },
+		FilesPurged: m.FilesPurged,
 	}
 }
 
@@ -200,6 +214,14 @@ func (a *App) countEntities(ctx context.Context) (ops.EntityFigures, error) {
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return out, err
 		}
+	}
+	counts, err := catalog.CountTasks(v)
+	if err != nil {
+		return out, err
+	}
+	out.Tasks = make(map[string]int, len(counts))
+	for status, n := range counts {
+		out.Tasks[string(status)] = n
 	}
 	return out, nil
 }

@@ -101,6 +101,15 @@ func (s *lateStore) Delete(ctx context.Context, location string) error {
 	return store.Delete(ctx, location)
 }
 
+// DeleteMany implements tasks.Store.
+func (s *lateStore) DeleteMany(ctx context.Context, locations []string) error {
+	store, err := s.opened(ctx)
+	if err != nil {
+		return err
+	}
+	return store.DeleteMany(ctx, locations)
+}
+
 // EnsureFolder implements catalog.Store.
 func (s *lateStore) EnsureFolder(ctx context.Context, location string) error {
 	store, err := s.opened(ctx)
