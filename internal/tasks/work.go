@@ -16,7 +16,7 @@ import (
 const (
 	// lastWords is how long giving a task back, or ending it, may take. Where it
 	// does not work out, the lease ends and another node finds what is left.
-	lastWords = 3 * time.Second
+	lastWords = 2 * time.Second
 	// maxErrorBytes bounds the error that a task shows.
 	maxErrorBytes = 500
 )

@@ -23,7 +23,7 @@ import (
 func TestPyIceberg(t *testing.T) {
 	python := environment(t, "pyiceberg")
 	t.Run("file", func(t *testing.T) {
-		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), "test_catalog.py", "test_data.py")
+		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), "test_catalog.py", "test_data.py", "test_purge.py")
 	})
 	t.Run("s3", func(t *testing.T) {
 		server := s3server.Start(t)
@@ -42,7 +42,7 @@ func TestPyIceberg(t *testing.T) {
 			"FLOEBERG_TEST_S3_SECRET_KEY=" + server.SecretKey,
 			// The server loses its place on a connection that it keeps after a body with a checksum behind it.
 			"AWS_REQUEST_CHECKSUM_CALCULATION=when_required",
-		}}.run(t, c, "test_catalog.py", "test_data.py")
+		}}.run(t, c, "test_catalog.py", "test_data.py", "test_purge.py")
 	})
 }
 
