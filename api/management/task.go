@@ -2,7 +2,6 @@ package management
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/floeberg/floeberg/api/serve"
@@ -31,9 +30,8 @@ type Task struct {
 
 // TaskList is a page of background jobs.
 type TaskList struct {
-	Tasks []Task `json:"tasks"`
-	// NextPageToken is null on the last page.
-	NextPageToken *string `json:"next_page_token"`
+	Tasks         []Task `json:"tasks"`
+	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
 func showTask(t *catalog.TaskInfo) Task {
@@ -64,15 +62,15 @@ func (a *api) listTasks(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	if err != nil {
 		return nil, err
 	}
-	page, err := taskPage(c)
+	p, err := page(c)
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.catalog.ListTasks(ctx, c.Read, status, page)
+	list, err := a.catalog.ListTasks(ctx, c.Read, status, p)
 	if err != nil {
 		return nil, err
 	}
-	body := TaskList{Tasks: make([]Task, 0, len(list.Tasks)), NextPageToken: given(list.Next)}
+	body := TaskList{Tasks: make([]Task, 0, len(list.Tasks)), NextPageToken: list.Next}
 	for i := range list.Tasks {
 		body.Tasks = append(body.Tasks, showTask(&list.Tasks[i]))
 	}
@@ -91,20 +89,6 @@ func taskStatus(c *serve.Call) (catalog.TaskStatus, error) {
 		}
 	}
 	return "", serve.BadRequest("Invalid query: status must be one of %v, not %q", catalog.TaskStatuses(), text)
-}
-
-func taskPage(c *serve.Call) (catalog.Page, error) {
-	// Either parameter asks for pages; without both, the whole list is the answer.
-	p := catalog.Page{Paged: c.Query.Has("page_token") || c.Query.Has("page_size"), Token: c.Query.Get("page_token")}
-	if !c.Query.Has("page_size") {
-		return p, nil
-	}
-	size, err := strconv.Atoi(c.Query.Get("page_size"))
-	if err != nil || size < 1 {
-		return p, serve.BadRequest("Invalid query: page_size must be a positive number, not %q", c.Query.Get("page_size"))
-	}
-	p.Size = size
-	return p, nil
 }
 
 func (a *api) showTask(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

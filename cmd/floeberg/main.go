@@ -66,7 +66,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(), devCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
-		warehouseCommand(), openapiCommand(), versionCommand(),
+		warehouseCommand(), taskCommand(), openapiCommand(), versionCommand(),
 	)
 	return root
 }

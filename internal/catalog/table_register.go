@@ -98,6 +98,9 @@ func (r *registration) attempt(ctx context.Context, v *state.View, wh *Warehouse
 	if err := r.claim(v, p, wh, canonical, old, id); err != nil {
 		return nil, err
 	}
+	if err := clearOfPurges(v, p, wh, canonical); err != nil {
+		return nil, err
+	}
 	return r.store(ctx, v, p, wh, canonical, parts, id, old)
 }
 

@@ -59,3 +59,39 @@ func BenchmarkPutGet(b *testing.B) {
 		}})
 	})
 }
+
+// A thousand empty objects, and of each thousand only the deletion is timed.
+func BenchmarkDeleteMany(b *testing.B) {
+	run := func(b *testing.B, root string, cfg storage.Config) {
+		store, err := storage.Open(root, cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer store.Close()
+		ctx := context.Background()
+		locations := make([]string, 1000)
+		for b.Loop() {
+			b.StopTimer()
+			for i := range locations {
+				locations[i] = fmt.Sprintf("%s/t/%d", root, i)
+				if err := store.Put(ctx, locations[i], nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StartTimer()
+			if err := store.DeleteMany(ctx, locations); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("file", func(b *testing.B) {
+		run(b, "file://"+filepath.Join(b.TempDir(), "wh"), storage.Config{})
+	})
+	b.Run("s3", func(b *testing.B) {
+		server := s3server.Start(b)
+		server.CreateBucket(b, "bucket")
+		run(b, "s3://bucket", storage.Config{S3: storage.S3Config{
+			Endpoint: server.Endpoint, Region: server.Region, AccessKeyID: server.AccessKey, SecretAccessKey: server.SecretKey,
+		}})
+	})
+}

@@ -19,7 +19,7 @@ const (
 	// maxFileBytes bounds a metadata file, manifest list or manifest in memory.
 	maxFileBytes = 256 << 20
 	// callFiles is how many files one call to the store names.
-	callFiles = 1000
+	callFiles = 500
 	// maxSeen bounds the files that are remembered as met, at some 50
 	// bytes each: manifests that were merged name the same files over and over.
 	// Past it, some are deleted once more.
