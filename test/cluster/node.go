@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/floeberg/floeberg/test/process"
 )
 
 // Node is one process of a cluster, running or not.
@@ -27,11 +29,11 @@ type Node struct {
 	logPath               string
 
 	mu   sync.Mutex
-	proc *process
+	proc *life
 }
 
-// process is one life of a node.
-type process struct {
+// life is one process of a node.
+type life struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed once the process was waited for
 	err  error         // valid after done
@@ -42,7 +44,7 @@ func newNode(dir string, i int) (*Node, error) {
 	n.Dir = filepath.Join(dir, n.ID)
 	n.logPath = filepath.Join(dir, n.ID+".log")
 	for _, addr := range []*string{&n.http, &n.cluster, &n.gossip} {
-		port, err := freePort()
+		port, err := process.FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -78,10 +80,10 @@ func (n *Node) Start() error {
 	}, n.args...)...)
 	cmd.Env = append(os.Environ(), n.env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := launch(cmd); err != nil {
+	if err := process.Start(cmd); err != nil {
 		return fmt.Errorf("starting node %s: %w", n.ID, err)
 	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
+	p := &life{cmd: cmd, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
@@ -112,7 +114,7 @@ func (n *Node) PID() int {
 	return 0
 }
 
-func (n *Node) current() *process {
+func (n *Node) current() *life {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.proc

@@ -1,4 +1,4 @@
-package cluster
+package process
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 )
 
 // The ports handed out lie below the range that the system uses for outgoing
-// connections, so that no connection of a test takes a node's port while the
-// node is down.
+// connections, so that no connection of a test takes a program's port while the
+// program is down.
 const (
 	firstPort = 20000
 	lastPort  = 32000
@@ -21,9 +21,9 @@ var ports struct {
 	given map[int]bool
 }
 
-// freePort is a loopback port that nobody listens on, by TCP or UDP, and that
-// was not handed out before. A node keeps its ports over restarts.
-func freePort() (int, error) {
+// FreePort is a loopback port that nobody listens on, by TCP or UDP, and that
+// was not handed out before: a program may keep it over restarts.
+func FreePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	if ports.given == nil {

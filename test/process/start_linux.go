@@ -1,4 +1,4 @@
-package cluster
+package process
 
 import (
 	"os/exec"
@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// launches is served by one goroutine on one thread that lives as long as the
+// starts is served by one goroutine on one thread that lives as long as the
 // test process: Linux delivers the parent-death signal when the *thread* that
 // started the child ends.
-var launches = func() chan func() {
+var starts = func() chan func() {
 	work := make(chan func())
 	go func() {
 		runtime.LockOSThread()
@@ -20,11 +20,11 @@ var launches = func() chan func() {
 	return work
 }()
 
-// launch starts cmd so that it dies with the test process: a test run that is
-// killed leaves no nodes behind.
-func launch(cmd *exec.Cmd) error {
+// Start starts cmd so that it dies with the test process: a test run that is
+// killed leaves nothing behind.
+func Start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	done := make(chan error)
-	launches <- func() { done <- cmd.Start() }
+	starts <- func() { done <- cmd.Start() }
 	return <-done
 }
