@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Makes the folder of jars that Iceberg's REST Compatibility Kit needs, outside
+# of the checkout, and prints where it is. What is there already is used again:
+# the folder's name holds the hash of the list of jars.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+list=$here/../conformance/rck/pom.xml
+tools=${FLOEBERG_TOOLS:-$HOME/.cache/floeberg-tools}
+
+as_root_install() {
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"; } >&2
+	else
+		echo "rck.sh: needs $* (install them and try again)" >&2
+		exit 1
+	fi
+}
+
+# java_version is the first number that java says of itself; 0 where there is none.
+java_version() {
+	local version
+	version=$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1) || true
+	echo "${version:-0}"
+}
+
+# The kit needs 17; what is the current one differs by distribution.
+if [ "$(java_version)" -lt 17 ]; then
+	jdk=openjdk-17-jdk-headless
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		apt-get update -qq >&2
+		apt-cache show "$jdk" >/dev/null 2>&1 || jdk=default-jdk-headless
+	fi
+	as_root_install "$jdk"
+	if [ "$(java_version)" -lt 17 ]; then
+		echo "rck.sh: needs a Java of version 17 or later on the PATH; what is there says $(java_version)" >&2
+		exit 1
+	fi
+fi
+
+folder=$tools/rck-$(sha256sum <"$list" | cut -c1-16)
+mkdir -p "$tools"
+
+# Several tests may ask at the same time: one makes it, the others wait.
+exec 9>"$folder.lock"
+flock 9
+if [ ! -e "$folder/complete" ]; then
+	command -v mvn >/dev/null || as_root_install maven
+	echo "fetching the compatibility kit to $folder" >&2
+	rm -rf "$folder"
+	mvn --batch-mode --quiet --no-transfer-progress --file "$list" dependency:copy-dependencies "-DoutputDirectory=$folder" >&2
+	touch "$folder/complete"
+fi
+echo "$folder"
