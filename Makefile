@@ -58,6 +58,8 @@ tools: ## What the tests need, installed ahead of time
 	@test/tools/python.sh test/conformance/pyiceberg/requirements.txt
 	@test/tools/python.sh test/conformance/schemathesis/requirements.txt
 	@test/tools/compiler.sh
+	@test/tools/haproxy.sh
+	@test/tools/rck.sh
 
 # A tool that is missing is a failure here, not a skipped test.
 .PHONY: unit
@@ -71,7 +73,7 @@ race: tools
 .PHONY: processes
 processes: tools build
 	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 FLOEBERG_BIN=$(CURDIR)/$(BIN) \
-		go test -v -count=1 -p 1 -timeout 20m $(PROCESS_TESTS)
+		go test -v -count=1 -p 1 -timeout 30m $(PROCESS_TESTS)
 
 .PHONY: bench
 bench: build ## Commits and loads per second against three processes on this machine

@@ -48,7 +48,7 @@ if [ ! -e "$folder/complete" ]; then
 	command -v mvn >/dev/null || as_root_install maven
 	echo "fetching the compatibility kit to $folder" >&2
 	rm -rf "$folder"
-	mvn --batch-mode --quiet --no-transfer-progress --file "$list" dependency:copy-dependencies "-DoutputDirectory=$folder" >&2
+	mvn --batch-mode --quiet --no-transfer-progress -Dstyle.color=never --file "$list" dependency:copy-dependencies "-DoutputDirectory=$folder" >&2
 	touch "$folder/complete"
 fi
 echo "$folder"
