@@ -26,7 +26,7 @@ import (
 // passes.
 func TestRCK(t *testing.T) {
 	k := openKit(t)
-	c := cluster.Start(t, k.options("--verify-metadata"))
+	c := cluster.Start(t, k.options())
 	k.run(t, c.Nodes[c.Follower(t)].URL, kitOutcome{})
 }
 
@@ -44,7 +44,7 @@ func TestRCKWithoutVerifyMetadata(t *testing.T) {
 // connections of the requests that it has in hand. No test of the kit notices.
 func TestRCKWhileLeadersDie(t *testing.T) {
 	k := openKit(t)
-	c := cluster.Start(t, k.options("--verify-metadata"))
+	c := cluster.Start(t, k.options())
 	var nodes [3]string
 	for i, url := range c.URLs() {
 		nodes[i] = strings.TrimPrefix(url, "http://")
@@ -95,8 +95,13 @@ const (
 // kitPatience is how long a run may take. It needs about half a minute.
 const kitPatience = 5 * time.Minute
 
-// kit is the kit, for one run at a time.
-type kit struct{ jars string }
+// kit is the kit, for one run.
+type kit struct {
+	jars string
+	// temp is where the kit makes temporary folders, some of which views are to
+	// be placed in.
+	temp string
+}
 
 // kitFolders are where the kit wants tables to be, whatever the warehouse: it
 // can't be told other places.
@@ -118,7 +123,7 @@ func openKit(t *testing.T) kit {
 		}
 		t.Fatalf("making the compatibility kit: %v", err)
 	}
-	k := kit{jars: strings.TrimSpace(string(out))}
+	k := kit{jars: strings.TrimSpace(string(out)), temp: t.TempDir()}
 	lock, err := os.OpenFile(filepath.Join(k.jars, "running.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -167,9 +172,9 @@ func inKitFolders(t *testing.T) []string {
 
 // options is how to start nodes for the kit.
 func (k kit) options(args ...string) cluster.Options {
-	roots := make([]string, len(kitFolders))
-	for i, folder := range kitFolders {
-		roots[i] = "file://" + folder
+	roots := []string{"file://" + k.temp}
+	for _, folder := range kitFolders {
+		roots = append(roots, "file://"+folder)
 	}
 	return cluster.Options{Args: append([]string{"--allow-locations", strings.Join(roots, ",")}, args...)}
 }
@@ -185,7 +190,7 @@ type kitOutcome struct {
 func (k kit) run(t *testing.T, url string, want kitOutcome) {
 	t.Helper()
 	reports := t.TempDir()
-	java := exec.Command("java", "-Xmx1g",
+	java := exec.Command("java", "-Xmx1g", "-Djava.io.tmpdir="+k.temp,
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
 		// What follows are properties of the catalog's client and of the kit.
 		"-Drck.local=false",
