@@ -26,12 +26,12 @@ java_version() {
 
 # The kit needs 17; what is the current one differs by distribution.
 if [ "$(java_version)" -lt 17 ]; then
-	jdk=openjdk-17-jdk-headless
+	jre=openjdk-17-jre-headless
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		apt-get update -qq >&2
-		apt-cache show "$jdk" >/dev/null 2>&1 || jdk=default-jdk-headless
+		apt-cache show "$jre" >/dev/null 2>&1 || jre=default-jre-headless
 	fi
-	as_root_install "$jdk"
+	as_root_install "$jre"
 	if [ "$(java_version)" -lt 17 ]; then
 		echo "rck.sh: needs a Java of version 17 or later on the PATH; what is there says $(java_version)" >&2
 		exit 1
