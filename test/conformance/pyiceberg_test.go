@@ -53,7 +53,7 @@ func TestPyIcebergWhileLeadersDie(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- killLeaders(ctx, t, c) }()
+	go func() { done <- killLeaders(ctx, t, c, 3*time.Second) }()
 	suite{python: python, env: []string{"FLOEBERG_TEST_SECONDS=15"}}.run(t, c, "test_failover.py")
 	cancel()
 	if err := <-done; err != nil {
@@ -61,13 +61,14 @@ func TestPyIcebergWhileLeadersDie(t *testing.T) {
 	}
 }
 
-// killLeaders kills the leader and starts it again, over and over.
-func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster) error {
+// killLeaders kills the leader and starts it again, over and over. Between two
+// kills all nodes are ready for a while.
+func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster, while time.Duration) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(3 * time.Second):
+		case <-time.After(while):
 		}
 		ready, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		leader, err := c.Leader(ready)

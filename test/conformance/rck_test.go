@@ -53,7 +53,7 @@ func TestRCKWhileLeadersDie(t *testing.T) {
 	before := term(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- killLeaders(ctx, t, c) }()
+	go func() { done <- killLeaders(ctx, t, c, time.Second) }()
 	k.run(t, proxy.URL, kitOutcome{})
 	cancel()
 	if err := <-done; err != nil {
@@ -61,8 +61,8 @@ func TestRCKWhileLeadersDie(t *testing.T) {
 	}
 	served := proxy.Served()
 	t.Logf("%d elections; requests by node: %v; given to another node than first meant: %d", term(t, c)-before, served, proxy.Redispatched())
-	if term(t, c)-before < 3 {
-		t.Error("fewer than three elections while the kit ran")
+	if term(t, c)-before < 5 {
+		t.Error("fewer than five elections while the kit ran")
 	}
 	for _, name := range []string{"node1", "node2", "node3"} {
 		if served[name] == 0 {
