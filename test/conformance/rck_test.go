@@ -26,7 +26,7 @@ import (
 // passes.
 func TestRCK(t *testing.T) {
 	k := openKit(t)
-	c := cluster.Start(t, k.options())
+	c := cluster.Start(t, k.options("--verify-metadata"))
 	k.run(t, c.Nodes[c.Follower(t)].URL, kitOutcome{})
 }
 
@@ -44,7 +44,7 @@ func TestRCKWithoutVerifyMetadata(t *testing.T) {
 // connections of the requests that it has in hand. No test of the kit notices.
 func TestRCKWhileLeadersDie(t *testing.T) {
 	k := openKit(t)
-	c := cluster.Start(t, k.options())
+	c := cluster.Start(t, k.options("--verify-metadata"))
 	var nodes [3]string
 	for i, url := range c.URLs() {
 		nodes[i] = strings.TrimPrefix(url, "http://")
