@@ -51,24 +51,35 @@ func TestPyIceberg(t *testing.T) {
 func TestPyIcebergWhileLeadersDie(t *testing.T) {
 	python := environment(t, "pyiceberg")
 	c := cluster.Start(t, cluster.Options{})
+	whileLeadersDie(t, c, 3*time.Second, func() {
+		suite{python: python, env: []string{"FLOEBERG_TEST_SECONDS=15"}}.run(t, c, "test_failover.py")
+	})
+}
+
+// whileLeadersDie calls work while one leader after the other is killed. All
+// nodes are up again when it returns, also where work ends the test.
+func whileLeadersDie(t *testing.T, c *cluster.Cluster, pause time.Duration, work func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- killLeaders(ctx, t, c, 3*time.Second) }()
-	suite{python: python, env: []string{"FLOEBERG_TEST_SECONDS=15"}}.run(t, c, "test_failover.py")
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	go func() { done <- killLeaders(ctx, t, c, pause) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	work()
 }
 
 // killLeaders kills the leader and starts it again, over and over. Between two
-// kills all nodes are ready for a while.
-func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster, while time.Duration) error {
+// kills all nodes are ready for the length of the pause.
+func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster, pause time.Duration) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(while):
+		case <-time.After(pause):
 		}
 		ready, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		leader, err := c.Leader(ready)

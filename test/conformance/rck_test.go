@@ -51,14 +51,7 @@ func TestRCKWhileLeadersDie(t *testing.T) {
 	}
 	proxy := haproxy.Start(t, nodes)
 	before := term(t, c)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- killLeaders(ctx, t, c, time.Second) }()
-	k.run(t, proxy.URL, kitOutcome{})
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	whileLeadersDie(t, c, time.Second, func() { k.run(t, proxy.URL, kitOutcome{}) })
 	served := proxy.Served()
 	t.Logf("%d elections; requests by node: %v; given to another node than first meant: %d", term(t, c)-before, served, proxy.Redispatched())
 	if term(t, c)-before < 5 {
@@ -124,7 +117,8 @@ func openKit(t *testing.T) kit {
 		t.Fatalf("making the compatibility kit: %v", err)
 	}
 	k := kit{jars: strings.TrimSpace(string(out)), temp: t.TempDir()}
-	lock, err := os.OpenFile(filepath.Join(k.jars, "running.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	// Other versions of the kit want the same folders.
+	lock, err := os.OpenFile(filepath.Join(filepath.Dir(k.jars), "kit-running.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
