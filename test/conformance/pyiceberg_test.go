@@ -51,7 +51,7 @@ func TestPyIceberg(t *testing.T) {
 func TestPyIcebergWhileLeadersDie(t *testing.T) {
 	python := environment(t, "pyiceberg")
 	c := cluster.Start(t, cluster.Options{})
-	whileLeadersDie(t, c, 3*time.Second, func() {
+	whileLeadersDie(t, c, time.Second, func() {
 		suite{python: python, env: []string{"FLOEBERG_TEST_SECONDS=15"}}.run(t, c, "test_failover.py")
 	})
 }
@@ -72,18 +72,11 @@ func whileLeadersDie(t *testing.T, c *cluster.Cluster, pause time.Duration, work
 	work()
 }
 
-// killLeaders kills the leader and starts it again, over and over. Between two
-// kills all nodes are ready for the length of the pause.
+// killLeaders kills the leader and starts it again, over and over. For the length
+// of the pause the others go on without it, and then all three.
 func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster, pause time.Duration) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-		ready, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		leader, err := c.Leader(ready)
-		cancel()
+	for wait(ctx, pause) {
+		leader, err := awaitLeader(c)
 		if err != nil {
 			return err
 		}
@@ -92,15 +85,40 @@ func killLeaders(ctx context.Context, t *testing.T, c *cluster.Cluster, pause ti
 			return err
 		}
 		t.Logf("killed %s", victim.ID)
+		if _, err := awaitLeader(c); err != nil {
+			return err
+		}
+		// Where the work has ended by now the node starts at once.
+		wait(ctx, pause)
 		if err := victim.Start(); err != nil {
 			return err
 		}
-		ready, cancel = context.WithTimeout(context.Background(), 20*time.Second)
+		ready, cancel := context.WithTimeout(context.Background(), patience)
 		err = c.AwaitReady(ready)
 		cancel()
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// patience is how long a cluster may take to elect, and a node to be ready.
+const patience = 20 * time.Second
+
+func awaitLeader(c *cluster.Cluster) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return c.Leader(ctx)
+}
+
+// wait tells whether the time passed before ctx was done.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -20,7 +20,7 @@ as_root_install() {
 # java_version is the first number that java says of itself; 0 where there is none.
 java_version() {
 	local version
-	version=$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1) || true
+	version=$(java -XX:-UsePerfData -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1) || true
 	echo "${version:-0}"
 }
 
