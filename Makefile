@@ -59,7 +59,7 @@ tools: ## What the tests need, installed ahead of time
 	@test/tools/python.sh test/conformance/schemathesis/requirements.txt
 	@test/tools/compiler.sh
 	@test/tools/haproxy.sh
-	@test/tools/rck.sh
+	@test/tools/maven.sh test/conformance/rck/pom.xml
 
 # A tool that is missing is a failure here, not a skipped test.
 .PHONY: unit

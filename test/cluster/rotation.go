@@ -46,6 +46,16 @@ func (r *Rotation) Served() map[string]int {
 	return counts
 }
 
+// AllServed fails the test unless every node of the cluster has answered.
+func (c *Cluster) AllServed(t testing.TB, r *Rotation) {
+	t.Helper()
+	served := r.Served()
+	t.Logf("requests by node: %v", served)
+	if len(served) != len(c.Nodes) {
+		t.Errorf("only some nodes were asked: %v", served)
+	}
+}
+
 // hopByHop are headers of one connection, not of the request.
 var hopByHop = []string{"Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length"}
 

@@ -208,27 +208,11 @@ func (s suite) run(t *testing.T, c *cluster.Cluster, files ...string) {
 	if err := cmd.Run(); err != nil {
 		t.Errorf("pytest %s: %v", strings.Join(files, " "), err)
 	}
-	served := rotation.Served()
-	t.Logf("requests by node: %v", served)
-	if len(served) != len(c.Nodes) {
-		t.Errorf("only some nodes were asked: %v", served)
-	}
+	c.AllServed(t, rotation)
 }
 
 // environment is the python that has what a suite needs.
 func environment(t *testing.T, suite string) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts processes")
-	}
-	cmd := exec.Command("bash", "../tools/python.sh", suite+"/requirements.txt")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		if os.Getenv("FLOEBERG_TOOLS_REQUIRED") == "" {
-			t.Skipf("no Python environment: %v", err)
-		}
-		t.Fatalf("making the Python environment: %v", err)
-	}
-	return strings.TrimSpace(string(out))
+	return tool(t, "python.sh", suite+"/requirements.txt")
 }

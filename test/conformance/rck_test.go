@@ -107,19 +107,7 @@ var kitFolders = []string{"/tmp/ns", "/tmp/newdb"}
 // the end what was written to the kit's folders.
 func openKit(t *testing.T) kit {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts processes")
-	}
-	cmd := exec.Command("bash", "../tools/rck.sh")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		if os.Getenv("FLOEBERG_TOOLS_REQUIRED") == "" {
-			t.Skipf("no compatibility kit: %v", err)
-		}
-		t.Fatalf("making the compatibility kit: %v", err)
-	}
-	k := kit{jars: strings.TrimSpace(string(out)), temp: t.TempDir()}
+	k := kit{jars: tool(t, "maven.sh", "rck/pom.xml"), temp: t.TempDir()}
 	// Other versions of the kit want the same folders.
 	lock, err := os.OpenFile(filepath.Join(filepath.Dir(k.jars), "kit-running.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Makes the folder of jars that Iceberg's REST Compatibility Kit needs, outside
-# of the checkout, and prints where it is. What is there already is used again:
-# the folder's name holds the hash of the list of jars.
+# Makes a folder of the jars that a pom lists, outside of the checkout, and
+# prints where it is. What is there already is used again: the folder's name
+# holds the hash of the list. Whoever asks for jars gets a Java to run them, too.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-list=$here/../conformance/rck/pom.xml
+list=${1:?usage: maven.sh POM}
 tools=${FLOEBERG_TOOLS:-$HOME/.cache/floeberg-tools}
 
 as_root_install() {
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"; } >&2
 	else
-		echo "rck.sh: needs $* (install them and try again)" >&2
+		echo "maven.sh: needs $* (install them and try again)" >&2
 		exit 1
 	fi
 }
@@ -24,7 +23,7 @@ java_version() {
 	echo "${version:-0}"
 }
 
-# The kit needs 17; what is the current one differs by distribution.
+# All of it runs on 17; what is the current one differs by distribution.
 if [ "$(java_version)" -lt 17 ]; then
 	jre=openjdk-17-jre-headless
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -33,12 +32,12 @@ if [ "$(java_version)" -lt 17 ]; then
 	fi
 	as_root_install "$jre"
 	if [ "$(java_version)" -lt 17 ]; then
-		echo "rck.sh: needs a Java of version 17 or later on the PATH; what is there says $(java_version)" >&2
+		echo "maven.sh: needs a Java of version 17 or later on the PATH; what is there says $(java_version)" >&2
 		exit 1
 	fi
 fi
 
-folder=$tools/rck-$(sha256sum <"$list" | cut -c1-16)
+folder=$tools/jars-$(sha256sum <"$list" | cut -c1-16)
 mkdir -p "$tools"
 
 # Several tests may ask at the same time: one makes it, the others wait.
@@ -46,7 +45,7 @@ exec 9>"$folder.lock"
 flock 9
 if [ ! -e "$folder/complete" ]; then
 	command -v mvn >/dev/null || as_root_install maven
-	echo "fetching the compatibility kit to $folder" >&2
+	echo "fetching the jars of $list to $folder" >&2
 	rm -rf "$folder"
 	mvn --batch-mode --quiet --no-transfer-progress -Dstyle.color=never --file "$list" dependency:copy-dependencies "-DoutputDirectory=$folder" >&2
 	touch "$folder/complete"
