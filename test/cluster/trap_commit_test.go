@@ -213,18 +213,7 @@ func TestStagedCreate(t *testing.T) {
 	do(t, s.At(1), http.StatusOK, stage) // no claim: another may stage as well
 
 	var create = []client.Object{{"type": "assert-create"}}
-	updates := []client.Object{
-		{"action": "assign-uuid", "uuid": staged.Metadata.UUID},
-		{"action": "upgrade-format-version", "format-version": 2},
-		{"action": "add-schema", "schema": client.Schema(), "last-column-id": 2},
-		{"action": "set-current-schema", "schema-id": -1},
-		{"action": "add-spec", "spec": client.Object{"spec-id": 0, "fields": []client.Object{}}},
-		{"action": "set-default-spec", "spec-id": -1},
-		{"action": "add-sort-order", "sort-order": client.Object{"order-id": 0, "fields": []client.Object{}}},
-		{"action": "set-default-sort-order", "sort-order-id": -1},
-		{"action": "set-location", "location": staged.Metadata.Location},
-		setProperty("made", "by a staged create"),
-	}
+	updates := append(createUpdates(staged), setProperty("made", "by a staged create"))
 	landed := tableOf(t, do(t, s.At(1), http.StatusOK, client.CommitRequest(c, ns, "staged", create, updates)))
 	if landed.Metadata.UUID != staged.Metadata.UUID || landed.Metadata.Location != staged.Metadata.Location {
 		t.Errorf("staged %s at %s, landed %s at %s", staged.Metadata.UUID, staged.Metadata.Location, landed.Metadata.UUID, landed.Metadata.Location)
