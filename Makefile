@@ -56,10 +56,15 @@ tools: ## What the tests need, installed ahead of time
 	@test/tools/golangci-lint.sh
 	@test/tools/s3server.sh
 	@test/tools/python.sh test/conformance/pyiceberg/requirements.txt
+	@test/tools/python.sh test/conformance/pyiceberg/requirements-old.txt
 	@test/tools/python.sh test/conformance/schemathesis/requirements.txt
 	@test/tools/compiler.sh
 	@test/tools/haproxy.sh
 	@test/tools/maven.sh test/conformance/rck/pom.xml
+	@test/tools/maven.sh test/conformance/spark/pom.xml
+	@test/tools/maven.sh test/conformance/trino/pom.xml
+	@test/tools/python.sh test/conformance/spark/requirements.txt
+	@test/tools/python.sh test/conformance/duckdb/requirements.txt
 
 # A tool that is missing is a failure here, not a skipped test.
 .PHONY: unit

@@ -18,12 +18,16 @@ import (
 	"github.com/floeberg/floeberg/test/s3server"
 )
 
+// suites are the tests of pyiceberg/ that hold on any catalog.
+var suites = []string{"test_catalog.py", "test_data.py", "test_moves.py", "test_views.py"}
+
 // TestPyIceberg runs the suite in pyiceberg/ on a local folder and on a real S3
-// server.
+// server, and on the reference server, where it holds as well.
 func TestPyIceberg(t *testing.T) {
 	python := environment(t, "pyiceberg")
+	t.Run("reference", func(t *testing.T) { suite{python: python}.runOnReference(t) })
 	t.Run("file", func(t *testing.T) {
-		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), "test_catalog.py", "test_data.py", "test_purge.py")
+		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), append(suites, "test_purge.py")...)
 	})
 	t.Run("s3", func(t *testing.T) {
 		server := s3server.Start(t)
@@ -42,8 +46,30 @@ func TestPyIceberg(t *testing.T) {
 			"FLOEBERG_TEST_S3_SECRET_KEY=" + server.SecretKey,
 			// The server loses its place on a connection that it keeps after a body with a checksum behind it.
 			"AWS_REQUEST_CHECKSUM_CALCULATION=when_required",
-		}}.run(t, c, "test_catalog.py", "test_data.py", "test_purge.py")
+		}}.run(t, c, append(suites, "test_purge.py")...)
 	})
+}
+
+// TestPyIcebergOfAYearAgo runs the suite with a release that is in use still.
+func TestPyIcebergOfAYearAgo(t *testing.T) {
+	python := tool(t, "python.sh", "pyiceberg/requirements-old.txt")
+	t.Run("reference", func(t *testing.T) { suite{python: python}.runOnReference(t) })
+	t.Run("file", func(t *testing.T) {
+		suite{python: python}.run(t, cluster.Start(t, cluster.Options{}), suites...)
+	})
+}
+
+// TestPyIcebergSnippet runs the program that docs/clients.md shows, with both
+// releases.
+func TestPyIcebergSnippet(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	for _, python := range []string{environment(t, "pyiceberg"), tool(t, "python.sh", "pyiceberg/requirements-old.txt")} {
+		program := snippet(t, "PyIceberg", c.Nodes[c.Follower(t)].URL, cluster.Key)
+		printed, err := exec.CommandContext(t.Context(), python, "-c", program).CombinedOutput()
+		if err != nil || !strings.Contains(string(printed), "Fram") {
+			t.Errorf("the snippet: %v\n%s\n%s", err, program, printed)
+		}
+	}
 }
 
 // TestPyIcebergWhileLeadersDie appends with PyIceberg while one leader after
@@ -193,22 +219,36 @@ type suite struct {
 	env    []string
 }
 
+// run runs test files on a cluster, with another node for every request.
 func (s suite) run(t *testing.T, c *cluster.Cluster, files ...string) {
 	t.Helper()
 	rotation := c.Rotate(t)
-	cmd := exec.Command(s.python, append([]string{"-m", "pytest", "-p", "no:cacheprovider", "-ra", "--color=no", "--timeout=180", "--durations=5"}, files...)...)
+	s.pytest(t, rotation.URL, nil, files)
+	c.AllServed(t, rotation)
+}
+
+// runOnReference runs the suites on the reference server.
+func (s suite) runOnReference(t *testing.T) {
+	t.Helper()
+	s.pytest(t, startReference(t).URL, []string{"FLOEBERG_TEST_REFERENCE=1"}, suites)
+}
+
+func (s suite) pytest(t *testing.T, url string, env, files []string) {
+	t.Helper()
+	cmd := exec.Command(s.python, append([]string{
+		"-m", "pytest", "-p", "no:cacheprovider", "-ra", "--color=no", "--timeout=180", "--durations=5", "--disable-warnings",
+	}, files...)...)
 	cmd.Dir = "pyiceberg"
-	cmd.Env = append(os.Environ(), append(s.env,
+	cmd.Env = append(append(append(os.Environ(), s.env...), env...),
 		"PYTHONDONTWRITEBYTECODE=1",
-		"FLOEBERG_TEST_URI="+rotation.URL,
+		"FLOEBERG_TEST_URI="+url,
 		"FLOEBERG_TEST_TOKEN="+cluster.Key,
-	)...)
+	)
 	// pytest's own lines are what one wants to see.
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Errorf("pytest %s: %v", strings.Join(files, " "), err)
 	}
-	c.AllServed(t, rotation)
 }
 
 // environment is the python that has what a suite needs.

@@ -3,8 +3,17 @@
 import itertools
 import os
 
+import pyiceberg
 import pytest
 from pyiceberg.catalog import Catalog, load_catalog
+
+# Set where the catalog is Iceberg's reference server.
+REFERENCE = "FLOEBERG_TEST_REFERENCE" in os.environ
+# A year old: it parts levels with 0x1F, whatever the catalog advertises, and
+# encodes names less than paths need.
+OLD = pyiceberg.__version__.startswith("0.10.")
+# The path prefix that the catalog gives its clients.
+PREFIX = "" if REFERENCE else "default/"
 
 _numbers = itertools.count()
 

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pytest
+from conftest import OLD, REFERENCE
 from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NamespaceNotEmptyError,
@@ -40,6 +41,7 @@ def test_namespaces(catalog, namespace):
         catalog.drop_namespace(namespace)
 
 
+@pytest.mark.skipif(REFERENCE and OLD, reason="the HTTP server of the reference refuses 0x1F in paths")
 def test_nested_namespaces(catalog, namespace):
     catalog.create_namespace((namespace, "b"))
     catalog.create_namespace((namespace, "b", "c d"))
@@ -48,8 +50,9 @@ def test_nested_namespaces(catalog, namespace):
     catalog.create_table((namespace, "b", "c d", "t"), SCHEMA)
     assert catalog.list_tables((namespace, "b", "c d")) == [(namespace, "b", "c d", "t")]
     assert catalog.load_table((namespace, "b", "c d", "t")).schema() == SCHEMA
-    with pytest.raises(NamespaceNotEmptyError):
-        catalog.drop_namespace((namespace, "b"))
+    if not REFERENCE:  # it overlooks what lies below a name with a space
+        with pytest.raises(NamespaceNotEmptyError):
+            catalog.drop_namespace((namespace, "b"))
 
 
 def test_tables(catalog, namespace):
@@ -84,6 +87,10 @@ def test_tables(catalog, namespace):
 
 @pytest.mark.parametrize("name", ["with space", "a+b", "a/b", "per%cent", "ünïcode", "a.b", "it's", "日本"])
 def test_names(catalog, namespace, name):
+    if REFERENCE and name in ("a/b", "per%cent", "a.b"):
+        pytest.skip("the reference server parts levels with dots, and its HTTP server refuses the others, encoded")
+    if OLD and name in ("a+b", "a/b", "per%cent"):
+        pytest.skip("this client does not encode what means something else in paths")
     rows = pa.table({"id": pa.array([1, 2], pa.int64())})
     table = catalog.create_table((namespace, name), rows.schema)
     table.append(rows)
