@@ -48,8 +48,12 @@ func startReference(t *testing.T) *reference {
 	if err := process.Start(server); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
+	var end error // set when ended is closed
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		end = server.Wait()
+	}()
 	t.Cleanup(func() {
 		// After an end of its own there is nothing left to kill.
 		_ = server.Process.Kill()
@@ -62,9 +66,8 @@ func startReference(t *testing.T) *reference {
 	defer cancel()
 	err = cluster.Await(ctx, "the reference server to answer", func(ctx context.Context) error {
 		select {
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("it has ended: %w", err)
+		case <-ended:
+			return fmt.Errorf("it has ended: %w", end)
 		default:
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL+"/v1/config", nil)
