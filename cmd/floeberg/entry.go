@@ -50,3 +50,31 @@ func entryListCommand(connect connect, kind, header string, of lister) *cobra.Co
 		},
 	}
 }
+
+// entryShowCommand shows a table or a view.
+func entryShowCommand[T any](
+	connect connect, use, short, what string,
+	load func(*client.Client, context.Context, client.Name) (T, error), write func(io.Writer, client.Name, T) error,
+) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  oneArg(what),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := entryArg(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			entry, err := load(r.Client, cmd.Context(), name)
+			if err != nil {
+				return err
+			}
+			return r.print(entry, func(w io.Writer) error { return write(w, name, entry) })
+		},
+	}
+}

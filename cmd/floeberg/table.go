@@ -15,33 +15,10 @@ func tableCommand() *cobra.Command {
 	cmd, connect := remoteCommand("table", "Look at tables, and mend them", nameHelp)
 	cmd.AddCommand(
 		entryListCommand(connect, "tables", "TABLE", (*client.Client).Tables),
-		tableShowCommand(connect), tableVerifyCommand(connect), tableRebuildCommand(connect), tableReportsCommand(connect),
+		entryShowCommand(connect, "show NAMESPACE.TABLE", "Show a table: its columns, partitioning, snapshots, properties", "a table", (*client.Client).Table, writeTableInfo),
+		tableVerifyCommand(connect), tableRebuildCommand(connect), tableReportsCommand(connect),
 	)
 	return cmd
-}
-
-func tableShowCommand(connect connect) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show NAMESPACE.TABLE",
-		Short: "Show a table: its columns, partitioning, snapshots, properties",
-		Args:  oneArg("a table"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := entryArg(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			t, err := r.Table(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			return r.print(t, func(w io.Writer) error { return writeTableInfo(w, name, t) })
-		},
-	}
 }
 
 func writeTableInfo(w io.Writer, name client.Name, t *client.Table) error {

@@ -15,33 +15,9 @@ func viewCommand() *cobra.Command {
 	cmd, connect := remoteCommand("view", "Look at views", nameHelp)
 	cmd.AddCommand(
 		entryListCommand(connect, "views", "VIEW", (*client.Client).Views),
-		viewShowCommand(connect),
+		entryShowCommand(connect, "show NAMESPACE.VIEW", "Show a view: its SQL, columns, versions, properties", "a view", (*client.Client).View, writeViewInfo),
 	)
 	return cmd
-}
-
-func viewShowCommand(connect connect) *cobra.Command {
-	return &cobra.Command{
-		Use:   "show NAMESPACE.VIEW",
-		Short: "Show a view: its SQL, columns, versions, properties",
-		Args:  oneArg("a view"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := entryArg(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			v, err := r.View(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			return r.print(v, func(w io.Writer) error { return writeViewInfo(w, name, v) })
-		},
-	}
 }
 
 func writeViewInfo(w io.Writer, name client.Name, v *client.View) error {

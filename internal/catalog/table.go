@@ -316,7 +316,7 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 		}
 		return p, nil
 	})
-	return c.proposed.Load(), err
+	return c.proposed.Load(), withoutConflict(id, err)
 }
 
 // UnregisterTable takes a table out of the catalog and returns its last generation:
@@ -359,14 +359,14 @@ func (c *Catalog) UnregisterTable(ctx context.Context, ch Change, warehouse stri
 	return last, nil
 }
 
-// withoutConflict is the refusal of a change that required nothing of the table, and
-// that others overtook too often. No client can mend that, and to clients of all but
+// withoutConflict is the refusal of a change that required nothing of the table or
+// view, and that others overtook too often. No client can mend that, and to clients of all but
 // commits a conflict means that the name is taken.
 func withoutConflict(id Identifier, err error) error {
 	if KindOf(err) != KindCommitFailed {
 		return err
 	}
-	return refuseBecause(KindUnavailable, err, "Other changes of table %s came first too often; nothing was changed, try again", id)
+	return refuseBecause(KindUnavailable, err, "Other changes of %s came first too often; nothing was changed, try again", id)
 }
 
 // removeTable adds to a plan what takes a table out of the catalog.

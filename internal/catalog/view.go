@@ -104,57 +104,7 @@ func (c *Catalog) DropView(ctx context.Context, ch Change, warehouse string, id 
 		p.tell(viewEvent("view.drop", wh, id, e.record))
 		return p, nil
 	})
-	return c.proposed.Load(), err
-}
-
-// RenameView gives a view another name, in another namespace of its warehouse if
-// need be, and returns the log index that did it. Its location stays.
-func (c *Catalog) RenameView(ctx context.Context, ch Change, warehouse string, from, to Identifier) (uint64, error) {
-	for _, id := range []Identifier{from, to} {
-		if err := checkIdentifier(id); err != nil {
-			return 0, err
-		}
-	}
-	// Not among the views' replacements, as with a drop.
-	queues := [][]byte{
-		append(state.ViewKey(warehouse, from.Namespace, from.Name), "rename"...),
-		append(state.ViewKey(warehouse, to.Namespace, to.Name), "rename"...),
-	}
-	index := uint64(0)
-	_, err := c.changeAll(ctx, ch, queues, func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
-		e, err := findView(v, wh, from)
-		if err != nil {
-			return nil, err
-		}
-		p := &plan{outcome: doneAnswer()}
-		p.then(func(res command.Result) { index = res.Index })
-		p.require(command.KeyUnchanged(e.key, e.revision))
-		target := state.ViewKey(wh.Name, to.Namespace, to.Name)
-		if bytes.Equal(target, e.key) {
-			p.nothing = true
-			return p, nil
-		}
-		if _, err := c.free(v, p, wh, to, takenForRename(from, to)); err != nil {
-			return nil, err
-		}
-		p.write(command.DeleteKey(e.key))
-		if err := p.putRecord(target, e.record); err != nil {
-			return nil, err
-		}
-		event := viewEvent("view.rename", wh, to, e.record)
-		event.FromNamespace, event.FromName = from.Namespace, from.Name
-		p.tell(event)
-		return p, nil
-	})
-	if KindOf(err) == KindCommitFailed {
-		// To clients of a rename a conflict means that the new name is taken.
-		err = refuseBecause(KindUnavailable, err, "Other changes of view %s came first too often; nothing was changed, try again", from)
-	}
-	return max(index, c.proposed.Load()), err
+	return c.proposed.Load(), withoutConflict(id, err)
 }
 
 func viewEvent(kind string, wh *WarehouseInfo, id Identifier, rec *state.ViewEntry) *state.Event {
