@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,13 +19,14 @@ import (
 var standing struct {
 	once    sync.Once
 	cluster *cluster.Cluster
+	before  []cluster.Metrics // of its nodes, when it had started
 	err     error
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if standing.cluster != nil {
-		if err := standing.cluster.Close(); err != nil {
+		if err := errors.Join(leaks(), standing.cluster.Close()); err != nil {
 			fmt.Fprintln(os.Stderr, "ending the shared cluster:", err)
 			code = 1
 		}
@@ -32,11 +34,38 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// leaks tells whether the nodes of the standing cluster hold more than when they
+// had started, after all that was asked of them.
+func leaks() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var errs []error
+	for i, n := range standing.cluster.Nodes {
+		errs = append(errs, gaveBack(ctx, n, standing.before[i]))
+	}
+	return errors.Join(errs...)
+}
+
+// launch starts the standing cluster and notes what its nodes hold.
+func launch() (*cluster.Cluster, []cluster.Metrics, error) {
+	c, err := cluster.Launch(cluster.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	before := make([]cluster.Metrics, len(c.Nodes))
+	for i, n := range c.Nodes {
+		if before[i], err = n.Metrics(context.Background()); err != nil {
+			return nil, nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, before, nil
+}
+
 // shared is the standing cluster; its log is printed where the test fails.
 func shared(t *testing.T) *cluster.Cluster {
 	t.Helper()
 	needProcesses(t)
-	standing.once.Do(func() { standing.cluster, standing.err = cluster.Launch(cluster.Options{}) })
+	standing.once.Do(func() { standing.cluster, standing.before, standing.err = launch() })
 	if standing.err != nil {
 		t.Fatalf("starting the shared cluster: %v", standing.err)
 	}
