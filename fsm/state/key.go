@@ -331,6 +331,10 @@ func PurgeKey(location string, taskID []byte) []byte {
 	return append(purgesAt(location), taskID...)
 }
 
+// PurgesEndedKey changes with each end of a purge, wherever its files were. It is
+// below no location, and so among no location's notes.
+func PurgesEndedKey() []byte { return []byte{byte(SpacePurge)} }
+
 // purgesAt ends in a byte that no location has, which keeps what is at a
 // location apart from what is below.
 func purgesAt(location string) []byte {

@@ -184,6 +184,9 @@ func TestPurgeRanges(t *testing.T) {
 			if got := [2]bool{within(key, at), within(key, below)}; got != want {
 				t.Errorf("%s: at and below are %v, want %v", location, got, want)
 			}
+			if within(state.PurgesEndedKey(), state.PurgesBelow(location)) || within(state.PurgesEndedKey(), state.PurgesAt(location)) {
+				t.Errorf("%s: the mark of the last end is taken for a purge", location)
+			}
 		}
 	}
 }

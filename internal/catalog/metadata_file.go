@@ -133,6 +133,11 @@ func (c *Catalog) verifyFile(ctx context.Context, location string) error {
 	if !c.opts.VerifyMetadata {
 		return nil
 	}
+	return c.lookForFile(ctx, location)
+}
+
+// lookForFile refuses a metadata file that is missing.
+func (c *Catalog) lookForFile(ctx context.Context, location string) error {
 	there, err := c.store.Exists(ctx, location)
 	switch {
 	case err != nil:

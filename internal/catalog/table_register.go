@@ -46,6 +46,7 @@ type registration struct {
 
 	table  *iceberg.Table // of the file, which does not change
 	doc    []byte
+	ended  uint64 // the last purge that had ended when the file was seen
 	leave  func() // ends its turn among those that hold large documents
 	upload upload // of a large table's parts
 }
@@ -69,7 +70,7 @@ func (r *registration) attempt(ctx context.Context, v *state.View, wh *Warehouse
 	if old != nil && old.record.MetadataLocation == r.req.MetadataLocation {
 		return r.c.planNothing(v, wh, old, &r.made)
 	}
-	if err := r.read(ctx); err != nil {
+	if err := r.read(ctx, v, p); err != nil {
 		return nil, err
 	}
 	places, err := r.table.Locations()
@@ -98,7 +99,8 @@ func (r *registration) attempt(ctx context.Context, v *state.View, wh *Warehouse
 	if err := r.claim(v, p, wh, canonical, old, id); err != nil {
 		return nil, err
 	}
-	if err := clearOfPurges(v, p, wh, canonical); err != nil {
+	places = append(places, iceberg.NamedLocation{Field: "metadata-location", Location: r.req.MetadataLocation})
+	if err := clearOfPurges(v, p, wh, canonical, places); err != nil {
 		return nil, err
 	}
 	return r.store(ctx, v, p, wh, canonical, parts, id, old)
@@ -119,10 +121,20 @@ func (r *registration) place(v *state.View, p *plan, wh *WarehouseInfo) (*entry,
 	return nil, err
 }
 
-// read reads the metadata file once for all attempts.
-func (r *registration) read(ctx context.Context) (err error) {
+// read reads the metadata file once for all attempts. A purge that ended since may
+// have been one of this file.
+func (r *registration) read(ctx context.Context, v *state.View, p *plan) error {
+	ended, err := noPurgeEnds(v, p)
+	if err != nil {
+		return err
+	}
+	before := r.ended
+	r.ended = ended
 	if r.table != nil {
-		return nil
+		if ended == before {
+			return nil
+		}
+		return r.c.lookForFile(ctx, r.req.MetadataLocation)
 	}
 	r.table, r.leave, err = r.c.readTable(ctx, r.req.MetadataLocation)
 	if err != nil {

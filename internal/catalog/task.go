@@ -10,6 +10,7 @@ import (
 
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/iceberg"
 	"github.com/floeberg/floeberg/internal/storage"
 )
 
@@ -209,6 +210,7 @@ func endTask(p *plan, key []byte, task *state.Task, nowMs uint64) error {
 	if purge == nil {
 		return nil
 	}
+	p.write(command.PutValue(state.PurgesEndedKey(), nil))
 	note := state.PurgeKey(purge.Location, task.Id)
 	if lease == nil {
 		p.write(command.DeleteKey(note))
@@ -303,24 +305,69 @@ func (c *Catalog) newTaskID(nowMs uint64) ([]byte, error) {
 	return id, nil
 }
 
-// clearOfPurges refuses places at, below or around which the files of a dropped
-// table are being deleted, now and when the plan is applied. Metadata that was
-// written before the drop and names those files must not come back to life.
-func clearOfPurges(v *state.View, p *plan, wh *WarehouseInfo, canonical string) error {
-	root, _ := rootOf(wh, canonical)
-	ranges := []state.KeyRange{state.PurgesBelow(canonical)}
-	for _, around := range storage.Ancestors(root, canonical) {
-		ranges = append(ranges, state.PurgesAt(around))
+// clearOfPurges refuses an entry's location where the files of a dropped table are
+// being deleted at it, below it or around it, and any other place named where they
+// are around that, now and when the plan is applied. Metadata that was written
+// before the drop and names those files must not come back to life.
+func clearOfPurges(v *state.View, p *plan, wh *WarehouseInfo, canonical string, named []iceberg.NamedLocation) error {
+	if err := noPurge(v, p, state.PurgesBelow(canonical), canonical); err != nil {
+		return err
 	}
-	for _, r := range ranges {
-		empty, err := v.Empty(r)
+	root, _ := rootOf(wh, canonical)
+	seen := map[string]bool{}
+	for _, around := range storage.Ancestors(root, canonical) {
+		seen[around] = true
+		if err := noPurge(v, p, state.PurgesAt(around), canonical); err != nil {
+			return err
+		}
+	}
+	for _, n := range named {
+		place, err := confine(wh, n.Location)
 		if err != nil {
-			return broken(err)
+			return err
 		}
-		if !empty {
-			return refuse(KindAlreadyExists, "Invalid location %q: the files of a dropped table are being deleted there; wait for the task or cancel it", shorten(canonical))
+		if storage.Within(canonical, place) {
+			continue
 		}
-		p.require(command.RangeEmpty(r.Start, r.End))
+		root, _ := rootOf(wh, place)
+		for _, around := range storage.Ancestors(root, place) {
+			if seen[around] {
+				continue
+			}
+			seen[around] = true
+			if err := noPurge(v, p, state.PurgesAt(around), place); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+func noPurge(v *state.View, p *plan, notes state.KeyRange, place string) error {
+	empty, err := v.Empty(notes)
+	if err != nil {
+		return broken(err)
+	}
+	if !empty {
+		return refuse(KindAlreadyExists, "Invalid location %q: the files of a dropped table are being deleted there; wait for the task or cancel it", shorten(place))
+	}
+	p.require(command.RangeEmpty(notes.Start, notes.End))
+	return nil
+}
+
+// noPurgeEnds requires that no purge ends before the plan is applied. That none
+// is under way now and then does not say that there was none between. It returns
+// what differs once one has ended.
+func noPurgeEnds(v *state.View, p *plan) (ended uint64, err error) {
+	key := state.PurgesEndedKey()
+	last, ok, err := v.Get(key)
+	switch {
+	case err != nil:
+		return 0, broken(err)
+	case !ok:
+		p.require(command.KeyAbsent(key))
+		return 0, nil
+	}
+	p.require(command.KeyUnchanged(key, last.Revision))
+	return last.Revision, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/iceberg"
 )
 
 func mustPurge(t testing.TB, c *Catalog, parts ...string) {
@@ -201,7 +202,7 @@ func TestCancelTask(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	if empty, err := v.Empty(state.SpaceRange(state.SpacePurge)); err != nil || !empty {
+	if empty, err := v.Empty(state.PurgesBelow(s.root)); err != nil || !empty {
 		t.Errorf("the location of a task that nobody works on is not free: %v", err)
 	}
 }
@@ -213,14 +214,18 @@ func TestClearOfPurges(t *testing.T) {
 	s := newSite(t)
 	c := s.node()
 	wh := &WarehouseInfo{Name: "default", Root: s.root}
-	plans := func(location string) (*plan, error) {
+	plans := func(location string, named ...string) (*plan, error) {
 		v, err := s.log.machine.View()
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer v.Close()
 		p := &plan{}
-		return p, clearOfPurges(v, p, wh, location)
+		var places []iceberg.NamedLocation
+		for _, n := range named {
+			places = append(places, iceberg.NamedLocation{Field: "manifest-list", Location: n})
+		}
+		return p, clearOfPurges(v, p, wh, location, places)
 	}
 	try := func(p *plan) command.Outcome {
 		res, err := s.log.Propose(t.Context(), &command.Transaction{Preconditions: p.preconditions})
@@ -239,7 +244,18 @@ func TestClearOfPurges(t *testing.T) {
 		s.root + "/a/t": true, s.root + "/a": true, s.root + "/a/t/x/y": true,
 		s.root + "/a/t2": false, s.root + "/a/t-old/x": false, s.root + "/b": false,
 	}
+	named := map[string]bool{
+		s.root + "/a/t/metadata/snap-1.avro": true, s.root + "/a/t/x": true,
+		s.root + "/a/t-old/x": false, s.root + "/a/snap-1.avro": false, s.root + "/b/x/snap-1.avro": false,
+	}
 	early := map[string]*plan{}
+	for place := range named {
+		p, err := plans(s.root+"/b", s.root+"/b/y", place)
+		if err != nil {
+			t.Fatalf("before the drop, naming %s: %v", place, err)
+		}
+		early[place] = p
+	}
 	for location := range around {
 		p, err := plans(location)
 		if err != nil {
@@ -248,6 +264,18 @@ func TestClearOfPurges(t *testing.T) {
 		early[location] = p
 	}
 	mustPurge(t, c, "ns", "t")
+	for place, refused := range named {
+		if _, err := plans(s.root+"/b", s.root+"/b/y", place); refused != (KindOf(err) == KindAlreadyExists) {
+			t.Errorf("naming %s is refused with %v, want a refusal: %v", place, err, refused)
+		}
+		want := command.Applied
+		if refused {
+			want = command.Rejected
+		}
+		if got := try(early[place]); got != want {
+			t.Errorf("a plan that names %s made before the drop is %v, want %v", place, got, want)
+		}
+	}
 	for location, refused := range around {
 		p, err := plans(location)
 		if refused != (KindOf(err) == KindAlreadyExists) {

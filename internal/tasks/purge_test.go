@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg/manifest/manifesttest"
 )
@@ -233,6 +234,49 @@ func TestTableMadeAnewWhilePurging(t *testing.T) {
 	s.start(&node{name: "a"})
 	s.awaitDone()
 	s.wantFiles(stays)
+}
+
+// While a purge goes on its files can't become a table's again. Its end is noted,
+// so that no register that saw them before goes on either.
+func TestRegisterMeetsPurge(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.create("t", nil)
+	file := s.files()[0]
+	register := func() error {
+		_, err := s.cat.RegisterTable(t.Context(), catalog.Change{}, "", catalog.RegisterTable{Identifier: ident("again"), MetadataLocation: file})
+		return err
+	}
+	ended := func() bool {
+		v, err := s.log.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		_, ok, err := v.Get(state.PurgesEndedKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	s.drop("t")
+	if err := register(); catalog.KindOf(err) != catalog.KindAlreadyExists || ended() {
+		t.Errorf("before the purge: %v", err)
+	}
+	s.start(&node{name: "a", deleting: func(*node, []string) error {
+		if err := register(); catalog.KindOf(err) != catalog.KindAlreadyExists {
+			t.Errorf("amid the purge: %v", err)
+		}
+		return nil
+	}})
+	s.awaitDone()
+	if err := register(); catalog.KindOf(err) != catalog.KindNotFound || !ended() {
+		t.Errorf("after the purge: %v", err)
+	}
+	s.write(file, nil)
+	if err := register(); catalog.KindOf(err) == catalog.KindAlreadyExists {
+		t.Errorf("the place is not free: %v", err)
+	}
 }
 
 const tasksRetryFirst = 5 * time.Second

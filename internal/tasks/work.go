@@ -131,7 +131,10 @@ func (r *Runner) conclude(h *held, failure error) Result {
 	switch {
 	case failure == nil:
 		result = Done
-		more = append(more, command.DeleteKey(state.PurgeKey(h.work.GetLocation(), h.key[1:])))
+		more = append(more,
+			command.DeleteKey(state.PurgeKey(h.work.GetLocation(), h.key[1:])),
+			command.PutValue(state.PurgesEndedKey(), nil),
+		)
 	case errors.Is(failure, errLost):
 		return Lost
 	case r.closing.Err() != nil:
