@@ -147,7 +147,11 @@ func (n *node) must(t *testing.T, want int, method, path, body string) string {
 func (n *node) halfARequest(t *testing.T, path, body string) net.Conn {
 	t.Helper()
 	n.client.CloseIdleConnections()
-	probe := &node{App: n.App, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	// One connection for all its requests: another one that is just being closed
+	// would be taken for the one that is to come.
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	probe := &node{App: n.App, client: &http.Client{Transport: transport}}
 	connections := func(want int) {
 		await(t, fmt.Sprintf("%d connections", want), func() bool {
 			_, metrics := probe.try(t, http.MethodGet, "/metrics", "")
