@@ -66,7 +66,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(), devCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
-		warehouseCommand(), taskCommand(), openapiCommand(), versionCommand(),
+		warehouseCommand(), taskCommand(), certCommand(), openapiCommand(), versionCommand(),
 	)
 	return root
 }
