@@ -23,9 +23,11 @@ const (
 	currentFile = "CURRENT"
 	statePrefix = "state-"
 
-	folderFormat = 1
-	formatMagic  = "floeberg state "
+	formatMagic = "floeberg state "
 )
+
+// FolderFormat is the newest layout of the machine's folder that this program knows.
+const FolderFormat = 1
 
 // folder is the machine's folder on disk.
 type folder struct {
@@ -87,7 +89,7 @@ func (f *folder) close() error {
 func (f *folder) checkFormat() error {
 	text, err := f.read(formatFile)
 	if errors.Is(err, os.ErrNotExist) {
-		return f.replace(formatFile, formatMagic+strconv.Itoa(folderFormat)+"\n")
+		return f.replace(formatFile, formatMagic+strconv.Itoa(FolderFormat)+"\n")
 	}
 	if err != nil {
 		return err
@@ -97,9 +99,9 @@ func (f *folder) checkFormat() error {
 	if !ok || err != nil || format < 1 {
 		return fmt.Errorf("%w: %s does not say which format the folder has", ErrCorrupt, f.path(formatFile))
 	}
-	if format > folderFormat {
+	if format > FolderFormat {
 		return fmt.Errorf("%w: data folder %s has format %d, this program reads up to %d",
-			ErrNewerFormat, f.dir, format, folderFormat)
+			ErrNewerFormat, f.dir, format, FolderFormat)
 	}
 	return nil
 }

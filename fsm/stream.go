@@ -24,8 +24,7 @@ import (
 // is believed, lengths above all: no flipped bit makes a reader allocate more
 // than a frame may have.
 const (
-	streamMagic  = "floesnap"
-	streamFormat = 1
+	streamMagic = "floesnap"
 
 	frameRows    = 1
 	frameTrailer = 2
@@ -38,6 +37,9 @@ const (
 	maxFrameBytes  = 128 << 20
 	maxHeaderBytes = 64 << 10
 )
+
+// StreamFormat is the format of snapshot streams that this program writes and reads.
+const StreamFormat = 1
 
 // Header says what a snapshot stream holds.
 type Header struct {
@@ -64,7 +66,7 @@ func (h Header) encode() []byte {
 	fields = append(fields, h.ClusterID...)
 
 	out := []byte(streamMagic)
-	out = binary.BigEndian.AppendUint16(out, streamFormat)
+	out = binary.BigEndian.AppendUint16(out, StreamFormat)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(fields)))
 	out = append(out, fields...)
 	return binary.BigEndian.AppendUint64(out, xxh3.Hash(out))
@@ -81,8 +83,8 @@ func ReadHeader(r io.Reader) (Header, error) {
 	if string(head[:len(streamMagic)]) != streamMagic {
 		return h, fmt.Errorf("%w: this is no floeberg snapshot", ErrBadSnapshot)
 	}
-	if format := binary.BigEndian.Uint16(head[len(streamMagic):]); format != streamFormat {
-		return h, fmt.Errorf("%w: snapshot of format %d, this program reads %d", ErrNewerFormat, format, streamFormat)
+	if format := binary.BigEndian.Uint16(head[len(streamMagic):]); format != StreamFormat {
+		return h, fmt.Errorf("%w: snapshot of format %d, this program reads %d", ErrNewerFormat, format, StreamFormat)
 	}
 	const fixed = 4*8 + 16
 	length := binary.BigEndian.Uint32(head[len(streamMagic)+2:])

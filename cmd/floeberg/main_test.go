@@ -35,6 +35,10 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestExitCodesAndOneLineErrors(t *testing.T) {
 	t.Parallel()
+	newer := t.TempDir()
+	if err := os.WriteFile(filepath.Join(newer, "format"), []byte("floeberg data 99\nwritten by v9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		args []string
 		code int
@@ -52,6 +56,7 @@ func TestExitCodesAndOneLineErrors(t *testing.T) {
 		"unknown output":       {[]string{"version", "--output", "xml"}, exitUsage, "--output"},
 		"too many nodes":       {[]string{"dev", "--nodes", "99"}, exitUsage, "--nodes"},
 		"folder can't be made": {[]string{"serve", "--data-dir", "/dev/null/x"}, exitFailed, "data-dir"},
+		"newer data folder":    {[]string{"serve", "--data-dir", newer}, exitFailed, "format 99, written by version v9"},
 		"port taken, or worse": {[]string{"serve", "--data-dir", filepath.Join(t.TempDir(), "d"), "--http-listen", "192.0.2.1:1", "--insecure-cluster"}, exitFailed, "http-listen"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +81,7 @@ func TestVersion(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exitDone || stderr != "" {
 		t.Fatalf("exit code %d, %v, %q %q", code, err, stdout, stderr)
 	}
-	if got.Version == "" || !strings.HasPrefix(got.Go, "go") {
+	if got.Version == "" || !strings.HasPrefix(got.Go, "go") || got.Folder < 1 || got.State < 1 || got.Snapshot < 1 {
 		t.Errorf("got %+v", got)
 	}
 	if code, stdout, _ := command(t, "version"); code != exitDone || !strings.HasPrefix(stdout, "floeberg ") {

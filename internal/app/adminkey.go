@@ -57,7 +57,7 @@ func (a adminKey) won() error {
 	if err := os.Rename(a.pending(), a.path); err != nil {
 		return fmt.Errorf("writing the admin key: %w", err)
 	}
-	return syncFolder(filepath.Dir(a.path))
+	return syncParent(a.path)
 }
 
 // lost forgets the candidate.
@@ -80,8 +80,11 @@ func writeDurably(path, text string) error {
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncParent(path)
 }
+
+// syncParent makes the name of a file durable.
+func syncParent(path string) error { return syncFolder(filepath.Dir(path)) }
 
 func syncFolder(path string) error {
 	dir, err := os.Open(path)

@@ -174,13 +174,13 @@ func (a *App) Ready() error {
 }
 
 func (a *App) openFolder(context.Context) error {
-	f, err := openFolder(a.config.DataDir)
+	f, err := openFolder(a.config.DataDir, a.opts.Version)
 	if err != nil {
 		return err
 	}
 	a.folder = f
 	a.undo.add("releasing the data folder", func(context.Context) error { return f.close() })
-	return nil
+	return f.claim(a.config.NodeID)
 }
 
 func (a *App) openState(ctx context.Context) error {

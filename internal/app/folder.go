@@ -11,6 +11,8 @@ import (
 // The contents of a data folder.
 const (
 	lockFile      = "lock"
+	formatFile    = "format"
+	nodeIDFile    = "node-id"
 	raftFolder    = "raft"
 	stateFolder   = "state"
 	adminKeyFile  = "admin.key"
@@ -27,8 +29,9 @@ type folder struct {
 }
 
 // openFolder makes the data folder where it is missing, closes it to other
-// users, and takes it for this process until close.
-func openFolder(path string) (*folder, error) {
+// users, takes it for this process until close, and checks that this program
+// knows what is in it.
+func openFolder(path, program string) (*folder, error) {
 	if err := makeFolder(path); err != nil {
 		return nil, fmt.Errorf("data-dir: making the folder: %w; make it, or choose another with --data-dir", err)
 	}
@@ -52,7 +55,11 @@ func openFolder(path string) (*folder, error) {
 			return nil, errors.Join(fmt.Errorf("data-dir: %w", err), file.Close())
 		}
 	}
-	return &folder{path: path, lock: file}, nil
+	f := &folder{path: path, lock: file}
+	if err := f.checkFormat(program); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
 }
 
 // makeFolder makes the folder where it is missing, so that a power loss does not
@@ -64,7 +71,7 @@ func makeFolder(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncParent(path)
 }
 
 // closeToOthers takes other users' rights on the folder away: it holds hashes of
@@ -80,7 +87,7 @@ func closeToOthers(path string) error {
 		return err
 	}
 	ours := slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return slices.Contains([]string{lockFile, raftFolder, stateFolder, adminKeyFile, adminKeyFile + pendingSuffix}, e.Name())
+		return slices.Contains([]string{lockFile, formatFile, raftFolder, stateFolder, adminKeyFile, adminKeyFile + pendingSuffix}, e.Name())
 	})
 	if len(entries) > 0 && !ours {
 		return fmt.Errorf("%s is open to other users and holds files that are not floeberg's; "+

@@ -19,7 +19,7 @@ func TestDataFolderIsClosedToOthers(t *testing.T) {
 	}
 	open := func(path string) error {
 		t.Helper()
-		f, err := openFolder(path)
+		f, err := openFolder(path, "test")
 		if err == nil {
 			err = f.close()
 		}
