@@ -26,6 +26,8 @@ import (
 const (
 	asNode = "PLAY_NODE"
 	broken = "broken"
+	// stranger is a node of some other cluster.
+	stranger = "stranger"
 )
 
 func TestMain(m *testing.M) {
@@ -40,10 +42,17 @@ func TestMain(m *testing.M) {
 }
 
 func playNode() {
-	at := os.Args[slices.Index(os.Args, "--http-listen")+1]
+	arg := func(name string) string { return os.Args[slices.Index(os.Args, name)+1] }
+	at := arg("--http-listen")
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
-	server := &http.Server{Addr: at, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	server := &http.Server{Addr: at, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Floeberg-Node", arg("--node-id"))
+		known := r.Header.Get("Authorization") == "Bearer "+os.Getenv("FLOEBERG_BOOTSTRAP_KEY") && os.Getenv(asNode) != stranger
+		if r.URL.Path != "/ready" && !known {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})}
 	go func() {
 		<-signals
 		_ = server.Shutdown(context.Background())
@@ -77,6 +86,8 @@ type session struct {
 	ended   chan error
 }
 
+// start runs a cluster. Each test has ports of its own, so that none takes
+// another's between their choice and their use.
 func start(t *testing.T, opts dev.Options) *session {
 	t.Helper()
 	program, err := os.Executable()
@@ -128,7 +139,7 @@ func pids(t *testing.T, s *session) []int {
 
 func TestAClusterFromStartToEnd(t *testing.T) {
 	t.Parallel()
-	s := start(t, dev.Options{})
+	s := start(t, dev.Options{FirstPort: 17181})
 	dir := s.await(t, `Starting 3 nodes in (\S+)`)[1]
 	s.await(t, `Ctrl-C stops the nodes and removes the data`)
 	running := pids(t, s)
@@ -189,7 +200,6 @@ func TestAKeptFolderRunsAgainAsItWas(t *testing.T) {
 		}
 		return p, string(k)
 	}
-	// Far from the usual ports, so that it is alone there.
 	opts := dev.Options{Nodes: 2, Dir: dir, FirstPort: 18581}
 	first := start(t, opts)
 	first.await(t, `Ctrl-C stops the nodes\.`)
@@ -225,9 +235,24 @@ func TestAKeptFolderRunsAgainAsItWas(t *testing.T) {
 	}
 }
 
+// A node's port is free when it is chosen, which is a moment before it is used:
+// what answers there must be the node itself.
+func TestAnotherProgramAtANodesAddress(t *testing.T) {
+	t.Parallel()
+	s := start(t, dev.Options{Nodes: 1, FirstPort: 19181, ReadyWithin: time.Second, Environ: append(os.Environ(), asNode+"="+stranger)})
+	select {
+	case err := <-s.ended:
+		if err == nil || !strings.Contains(err.Error(), "another program answers at http://127.0.0.1:") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
+}
+
 func TestANodeThatCantStartIsShown(t *testing.T) {
 	t.Parallel()
-	s := start(t, dev.Options{Nodes: 1, Environ: append(os.Environ(), asNode+"="+broken)})
+	s := start(t, dev.Options{Nodes: 1, FirstPort: 19281, Environ: append(os.Environ(), asNode+"="+broken)})
 	select {
 	case err := <-s.ended:
 		if err == nil || !strings.Contains(err.Error(), "the disk is gone") {

@@ -18,6 +18,7 @@ import (
 // node is one member of the cluster, whose process may come and go.
 type node struct {
 	id, url, logFile string
+	key              string
 	program          string
 	args, environ    []string
 
@@ -42,6 +43,7 @@ func newNode(opts Options, p *place, i int) *node {
 	}
 	return &node{
 		id:      id,
+		key:     p.key,
 		url:     "http://" + at.HTTP,
 		logFile: filepath.Join(p.dir, id+".log"),
 		program: opts.Program,
@@ -162,21 +164,42 @@ func (n *node) waitReady(ctx context.Context) error {
 	}
 }
 
+// ready asks the node. Its port may have been taken by another program since it
+// was found free, another cluster's node even: the one that is meant knows the
+// key and its name.
 func (n *node) ready(ctx context.Context) (ok bool, reason string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/ready", nil)
-	if err != nil {
-		return false, err.Error()
+	status, _, reason := n.ask(ctx, "/ready")
+	if status != http.StatusOK {
+		return false, reason
 	}
+	switch status, name, reason := n.ask(ctx, "/v1/config"); {
+	case status == http.StatusOK && name == n.id:
+		return true, ""
+	case status == http.StatusUnauthorized || status == http.StatusOK:
+		return false, "another program answers at " + n.url
+	default:
+		return false, reason
+	}
+}
+
+// ask returns what the node answers: its status, 0 where there was no answer, the
+// node that says to have made it, and the body.
+func (n *node) ask(ctx context.Context, path string) (status int, name, body string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+path, nil)
+	if err != nil {
+		return 0, "", err.Error()
+	}
+	req.Header.Set("Authorization", "Bearer "+n.key)
 	res, err := probe.Do(req)
 	if err != nil {
-		return false, ""
+		return 0, "", ""
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 4096))
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 4096))
 	if err != nil {
-		return false, err.Error()
+		return 0, "", err.Error()
 	}
-	return res.StatusCode == http.StatusOK, strings.TrimSpace(string(body))
+	return res.StatusCode, res.Header.Get("Floeberg-Node"), strings.TrimSpace(string(raw))
 }
 
 // logTail is the last lines of the log.
