@@ -29,16 +29,28 @@ func BenchmarkLoadTable(b *testing.B) {
 		grow(b, h, snapshots)
 		w := ask{method: "GET", path: table}.want(b, h, 200)
 		for _, encoding := range []string{"identity", "gzip", "zstd"} {
-			b.Run(fmt.Sprintf("%dKiB/%s", w.Body.Len()>>10, encoding), func(b *testing.B) { benchmark(b, h, encoding, "") })
+			b.Run(fmt.Sprintf("%dKiB/%s", w.Body.Len()>>10, encoding), func(b *testing.B) { benchmark(b, h, table, encoding, "") })
 		}
-		b.Run(fmt.Sprintf("%dKiB/not-modified", w.Body.Len()>>10), func(b *testing.B) { benchmark(b, h, "gzip", w.Header().Get("ETag")) })
+		b.Run(fmt.Sprintf("%dKiB/not-modified", w.Body.Len()>>10), func(b *testing.B) { benchmark(b, h, table, "gzip", w.Header().Get("ETag")) })
 	}
 }
 
-func benchmark(b *testing.B, h http.Handler, encoding, tag string) {
+// BenchmarkListTables measures a page of 1,000 tables.
+func BenchmarkListTables(b *testing.B) {
+	h := newSite(b).node("n1")
+	createNamespace(b, h, "a")
+	for i := range 1001 {
+		ask{method: "POST", path: tables, body: createTableBody(fmt.Sprintf("table_%05d", i))}.want(b, h, 200)
+	}
+	for _, encoding := range []string{"identity", "gzip", "zstd"} {
+		b.Run(encoding, func(b *testing.B) { benchmark(b, h, tables+"?pageSize=1000&pageToken=", encoding, "") })
+	}
+}
+
+func benchmark(b *testing.B, h http.Handler, path, encoding, tag string) {
 	b.ReportAllocs()
 	for b.Loop() {
-		r := httptest.NewRequest("GET", table, nil)
+		r := httptest.NewRequest("GET", path, nil)
 		r.Header.Set("Authorization", "Bearer "+keyOf("admin"))
 		r.Header.Set("Accept-Encoding", encoding)
 		if tag != "" {

@@ -17,7 +17,9 @@ func (a *api) listNamespaces(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	if err != nil {
 		return nil, err
 	}
-	return listing(list, "namespaces", func(path catalog.Namespace) any { return path }), nil
+	return listing(list, "namespaces", func(dst []byte, path catalog.Namespace) []byte {
+		return wire.AppendNamespace(dst, path)
+	}), nil
 }
 
 func (a *api) createNamespace(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

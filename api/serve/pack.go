@@ -31,6 +31,8 @@ const (
 type packer struct {
 	kept     *otter.Cache[string, packed]
 	deflates sync.Pool // of *flate.Writer
+	gzips    sync.Pool // of *gzip.Writer, for streams
+	zstds    sync.Pool // of *zstd.Encoder, for streams
 	zstd     *zstd.Encoder
 }
 

@@ -20,15 +20,16 @@ const streamBuffer = 32 << 10
 
 // stream sends a body while it is made.
 func (s *server) stream(g *gin.Context, c *Call, rep *Reply) {
-	w := &streamWriter{begin: func() (io.WriteCloser, error) {
+	w := &streamWriter{begin: func() (*streaming, error) {
 		e := c.accepted.best
-		to, err := s.packer.stream(e, takenWriter{g.Writer})
+		to, err := s.packer.stream(e, g.Writer)
 		if err == nil {
 			s.writeHeaders(g, rep, e)
 			g.Writer.WriteHeader(rep.Status)
 		}
 		return to, err
 	}}
+	defer w.giveBack()
 	start := time.Now()
 	err := rep.Stream(w)
 	if err == nil {
@@ -55,8 +56,8 @@ func (s *server) brokenOff(ctx context.Context, err error) {
 // streamWriter holds what it gets until it is too much, and sends it from then on.
 type streamWriter struct {
 	held   bytes.Buffer
-	begin  func() (io.WriteCloser, error)
-	to     io.WriteCloser
+	begin  func() (*streaming, error)
+	to     *streaming
 	failed bool // the client does not take it
 }
 
@@ -82,6 +83,12 @@ func (w *streamWriter) flush() (err error) {
 	return err
 }
 
+func (w *streamWriter) giveBack() {
+	if w.to != nil {
+		w.to.back()
+	}
+}
+
 // finish sends what is held, where anything was sent before.
 func (w *streamWriter) finish() error {
 	if w.to == nil {
@@ -95,20 +102,42 @@ func (w *streamWriter) finish() error {
 	return err
 }
 
-// takenWriter is an answer's body, which ends by itself.
-type takenWriter struct{ io.Writer }
+// streaming is a body on its way, compressed or not. Close ends the body, not
+// what is below it.
+type streaming struct {
+	io.Writer
+	end  func() error
+	back func()
+}
 
 // Close implements io.Closer.
-func (takenWriter) Close() error { return nil }
+func (s *streaming) Close() error { return s.end() }
 
-// stream compresses what is written to it.
-func (p *packer) stream(e encoding, to io.WriteCloser) (io.WriteCloser, error) {
+// stream compresses what is written to it. The compressor goes back to its pool
+// when the body is done with, whole or broken off: one is a megabyte.
+func (p *packer) stream(e encoding, to io.Writer) (*streaming, error) {
 	switch e {
 	case encodingGzip:
-		return gzip.NewWriterLevel(to, gzipLevel)
+		w, ok := p.gzips.Get().(*gzip.Writer)
+		if !ok {
+			var err error
+			if w, err = gzip.NewWriterLevel(nil, gzipLevel); err != nil {
+				return nil, err
+			}
+		}
+		w.Reset(to)
+		return &streaming{w, w.Close, func() { w.Reset(nil); p.gzips.Put(w) }}, nil
 	case encodingZstd:
-		return zstd.NewWriter(to, append(zstdOptions(), zstd.WithEncoderConcurrency(1))...)
+		w, ok := p.zstds.Get().(*zstd.Encoder)
+		if !ok {
+			var err error
+			if w, err = zstd.NewWriter(nil, append(zstdOptions(), zstd.WithEncoderConcurrency(1))...); err != nil {
+				return nil, err
+			}
+		}
+		w.Reset(to)
+		return &streaming{w, w.Close, func() { w.Reset(nil); p.zstds.Put(w) }}, nil
 	default:
-		return to, nil
+		return &streaming{to, func() error { return nil }, func() {}}, nil
 	}
 }

@@ -76,26 +76,25 @@ func appendName(key []byte, name string) []byte {
 
 // cutName reads one name off the front of key.
 func cutName(key []byte) (name string, rest []byte, err error) {
-	var buf []byte
-	for i := 0; i < len(key); i++ {
-		if key[i] != escape {
-			buf = append(buf, key[i])
-			continue
-		}
-		if i+1 == len(key) {
+	var buf []byte // what comes before an escaped zero byte; few names have one
+	for {
+		i := bytes.IndexByte(key, escape)
+		if i < 0 || i+1 == len(key) {
 			return "", nil, ErrBadKey
 		}
-		i++
-		switch key[i] {
+		switch key[i+1] {
 		case escapedNul:
-			buf = append(buf, 0)
+			buf = append(append(buf, key[:i]...), 0)
+			key = key[i+2:]
 		case terminator:
-			return string(buf), key[i+1:], nil
+			if buf == nil {
+				return string(key[:i]), key[i+2:], nil
+			}
+			return string(append(buf, key[:i]...)), key[i+2:], nil
 		default:
 			return "", nil, ErrBadKey
 		}
 	}
-	return "", nil, ErrBadKey
 }
 
 // appendPath writes the depth before the names, so that all entries of one

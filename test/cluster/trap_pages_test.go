@@ -21,7 +21,9 @@ const pageBound = 50 * time.Millisecond
 // from another node, while others are made and dropped: each that stayed is seen
 // exactly once.
 func TestPagesWhileTablesComeAndGo(t *testing.T) {
-	const stay, rounds = 10_000, 10
+	const stay, rounds = 10_000, 30
+	// One change in this time by each of four: 200 commits a second together.
+	const pace = 20 * time.Millisecond
 	c := start(t, cluster.Options{})
 	all := c.Client()
 	ns := namespace(t, all)
@@ -50,12 +52,19 @@ func TestPagesWhileTablesComeAndGo(t *testing.T) {
 	changes := atomic.Int64{}
 	for worker := range 4 {
 		churn.Go(func() {
+			tick := time.NewTicker(pace)
+			defer tick.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				// All over the listing: before, among and behind those that stay.
 				name := fmt.Sprintf("%s_%d_%d", []string{"a", "stay_05000", "zzz"}[i%3], worker, i)
 				for _, r := range []client.Request{
 					client.CreateTableRequest(all, ns, name), {Method: http.MethodDelete, Path: all.TablePath(ns, name)},
 				} {
+					select {
+					case <-tick.C:
+					case <-ctx.Done():
+						return
+					}
 					if res, err := all.Do(ctx, r); ctx.Err() == nil && (err != nil || res.Status >= 300) {
 						t.Errorf("%s %s: %s, %v", r.Method, name, res, err)
 						return
@@ -66,6 +75,7 @@ func TestPagesWhileTablesComeAndGo(t *testing.T) {
 		})
 	}
 	var took []time.Duration
+	began = time.Now()
 	for round := range rounds {
 		seen := make(map[string]int, stay)
 		for token, page := "", 0; page == 0 || token != ""; page++ {
@@ -100,7 +110,8 @@ func TestPagesWhileTablesComeAndGo(t *testing.T) {
 		t.Error("nothing came and went")
 	}
 	p50, p99 := quantiles(took)
-	t.Logf("%d pages of 1,000 of %d tables, %d changes meanwhile: P50 %s, P99 %s", len(took), stay, changes.Load(), p50, p99)
+	t.Logf("%d pages of 1,000 of %d tables, %.0f changes a second meanwhile: P50 %s, P99 %s",
+		len(took), stay, float64(changes.Load())/time.Since(began).Seconds(), p50, p99)
 	if p50 > pageBound {
 		t.Errorf("P50 of a page is %s", p50)
 	}
