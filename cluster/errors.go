@@ -20,6 +20,9 @@ var (
 	ErrInUse = errors.New("cluster: the data folder is in use by another process")
 	// ErrLogLost is returned when the state machine is ahead of the log.
 	ErrLogLost = errors.New("cluster: the raft log is behind the state machine")
+	// ErrLogCut is returned when entries of the log are no longer there: a snapshot
+	// has taken their place.
+	ErrLogCut = errors.New("cluster: the entry was cut off the log")
 	// ErrRemoved is returned when the node is no longer a member of its cluster.
 	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
 	// ErrNoSuchNode is returned when a named node is neither a member nor seen.

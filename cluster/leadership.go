@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -233,6 +234,21 @@ func (n *Node) apply(batch []*proposal) {
 	if len(in) == 0 {
 		return
 	}
+	for len(in) > 1 {
+		i := slices.IndexFunc(in, func(p *proposal) bool { return p.tx.GetRestore() != nil })
+		if i < 0 {
+			break
+		}
+		// It is alone in its entry.
+		n.propose([]*proposal{in[i]}, &command.Entry{Commands: entry.GetCommands()[i : i+1 : i+1]})
+		in = slices.Delete(in, i, i+1)
+		entry.Commands = slices.Delete(slices.Clone(entry.GetCommands()), i, i+1)
+	}
+	n.propose(in, entry)
+}
+
+// propose puts an entry in the log and answers those whose proposals are in it.
+func (n *Node) propose(in []*proposal, entry *command.Entry) {
 	data, err := command.Encode(entry)
 	if err != nil {
 		// Each was validated before it came here.

@@ -42,6 +42,17 @@ func (m *Machine) ApplyBatch(logs []*raft.Log) []any {
 
 // applyAll returns how many of the entries it applied and why no more.
 func (m *Machine) applyAll(logs []*raft.Log, answers []any) (applied int, err error) {
+	for applied < len(logs) && err == nil {
+		var n int
+		n, err = m.applyRun(logs[applied:], answers[applied:])
+		applied += n
+	}
+	return applied, err
+}
+
+// applyRun applies entries as one write to the store: all of them, those up to
+// one that replaces the store, or such a one alone.
+func (m *Machine) applyRun(logs []*raft.Log, answers []any) (applied int, err error) {
 	if err := m.failure(); err != nil {
 		return 0, err
 	}
@@ -52,6 +63,7 @@ func (m *Machine) applyAll(logs []*raft.Log, answers []any) (applied int, err er
 	defer s.release()
 
 	b := newBatch(s.db, m.pos.Load(), m.nextExpiry)
+	b.staging = staging{m, s.name}
 	defer func() { err = errors.Join(err, b.close()) }()
 	var refused error
 	for i, log := range logs {
@@ -66,27 +78,38 @@ func (m *Machine) applyAll(logs []*raft.Log, answers []any) (applied int, err er
 				break
 			}
 		}
+		if entry.Restores() && b.moved {
+			logs = logs[:i]
+			break
+		}
 		results, err := b.entry(log.Index, log.Term, entry)
 		if err != nil {
-			return 0, fmt.Errorf("fsm: apply entry %d: %w", log.Index, err)
+			return 0, errors.Join(fmt.Errorf("fsm: apply entry %d: %w", log.Index, err), m.discard(b.next))
 		}
 		if entry != nil {
 			answers[i] = results
 		}
+		if b.next != nil {
+			logs = logs[:i+1]
+			break
+		}
 	}
-	if err := m.commit(b); err != nil {
+	if err := m.commit(s, b); err != nil {
 		return 0, err
 	}
 	return len(logs), refused
 }
 
 // commit writes a batch and tells those who wait for it.
-func (m *Machine) commit(b *batch) error {
+func (m *Machine) commit(s *store, b *batch) error {
 	if !b.moved {
 		return nil
 	}
 	if err := b.finish(); err != nil {
-		return err
+		return errors.Join(err, m.discard(b.next))
+	}
+	if b.next != nil {
+		return m.commitRestored(s, b)
 	}
 	next := b.pos
 	next.at = m.pos.Load().at

@@ -20,6 +20,13 @@ type batch struct {
 	moved, heard bool
 	nextExpiry   uint64
 
+	// staging makes the store that takes this one's place; next is that store once
+	// a transaction has asked for it, and rows belong to it from then on.
+	staging staging
+	next    *store
+	// alone is set while the entry may replace the store.
+	alone bool
+
 	hash    hasher
 	key     []byte
 	value   []byte
@@ -49,6 +56,7 @@ func (b *batch) entry(index, term uint64, entry *command.Entry) ([]command.Resul
 	if entry == nil {
 		return nil, nil
 	}
+	b.alone = entry.Restores()
 	results := make([]command.Result, 0, len(entry.GetCommands()))
 	for _, c := range entry.GetCommands() {
 		b.heard = true

@@ -1,7 +1,15 @@
 package fsm_test
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
+
+	"github.com/floeberg/floeberg/fsm"
 
 	"github.com/floeberg/floeberg/fsm/command"
 )
@@ -64,6 +72,9 @@ func (m *model) decide(index uint64, tx *command.Transaction) command.Result {
 			return command.Result{Outcome: command.Rejected, Failed: i, Index: index}
 		}
 	}
+	if tx.GetRestore() != nil && !m.restore() {
+		return command.Result{Outcome: command.Rejected, Failed: command.Malformed, Index: index}
+	}
 	if len(tx.GetWrites()) > 0 {
 		m.revision++
 	}
@@ -82,6 +93,18 @@ func (m *model) decide(index uint64, tx *command.Transaction) command.Result {
 		}
 	}
 	return command.Result{Outcome: command.Applied, Revision: m.revision, Index: index}
+}
+
+// restore takes the other state, if its stream is there in full.
+func (m *model) restore() bool {
+	other := otherState()
+	if m.rows[string(key("stream 1"))].value+m.rows[string(key("stream 2"))].value != string(other.stream) {
+		return false
+	}
+	m.rows = maps.Clone(other.rows)
+	m.revision = max(m.revision, other.revision)
+	m.timeMs = max(m.timeMs, other.timeMs)
+	return true
 }
 
 func (m *model) holds(p *command.Precondition) bool {
@@ -121,6 +144,56 @@ func (m *model) contents() map[string]string {
 		if m.live(key) {
 			out[key[1:len(key)-2]] = fmt.Sprintf("%s@%d", row.value, row.revision)
 		}
+	}
+	return out
+}
+
+// other is a state to restore and the stream of it.
+type other struct {
+	model
+	stream []byte
+}
+
+// otherState has a high revision, a time that a history reaches in its course, and
+// rows that are gone by then.
+func otherState() *other {
+	theOther.Do(func() { theOther.other = makeOther() })
+	return theOther.other
+}
+
+var theOther struct {
+	sync.Once
+	other *other
+}
+
+func makeOther() *other {
+	m, err := fsm.Open(options(vfs.NewMem(), func(err error) { panic(err) }))
+	if err != nil {
+		panic(err)
+	}
+	out := &other{model: *newModel()}
+	const first, last = 1_020_000, 1_050_000
+	for i, commands := range [][]*command.Command{
+		{at(first, transaction(5_000, put("a", "theirs"), put("c", "theirs"), event("theirs")))},
+		{at(first+1, transaction(5_001, putUntil("longer name", "soon gone", last+10), putUntil("d", "gone", first+2)))},
+		{at(last, transaction(5_002, absent("a"), put("b", "never"))), at(last, transaction(5_003, put("c", "theirs again")))},
+	} {
+		data, err := command.Encode(&command.Entry{Commands: commands})
+		if err != nil {
+			panic(err)
+		}
+		m.Apply(&raft.Log{Index: uint64(100 + i), Term: 9, Type: raft.LogCommand, Data: data})
+		for _, c := range commands {
+			out.apply(uint64(100+i), c)
+		}
+	}
+	var stream bytes.Buffer
+	if _, err := m.WriteSnapshot(&stream); err != nil {
+		panic(err)
+	}
+	out.stream = stream.Bytes()
+	if err := m.Close(); err != nil {
+		panic(err)
 	}
 	return out
 }

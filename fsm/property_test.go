@@ -81,11 +81,37 @@ func history(rt *rapid.T) [][]*command.Command {
 	}
 	log := make([][]*command.Command, rapid.IntRange(1, 30).Draw(rt, "entries"))
 	for i := range log {
+		if rapid.IntRange(0, 5).Draw(rt, "restore") == 0 {
+			log[i] = append(log[i], at(now, restoring(rt, uint64(10_000+i), now)))
+			continue
+		}
 		for range rapid.IntRange(0, 4).Draw(rt, "commands") {
 			log[i] = append(log[i], one())
 		}
 	}
 	return log
+}
+
+// restoring is one of the two steps of a restore: to bring the stream into the
+// state, in pieces, or to let the state give way to it. Often the one comes
+// without the other.
+func restoring(rt *rapid.T, n, now uint64) *command.Transaction {
+	tx := &command.Transaction{Id: id(n), DeadlineMs: now + 100_000}
+	if rapid.Bool().Draw(rt, "bring") {
+		stream := string(otherState().stream)
+		const head = 20 // says which format it is
+		cut := rapid.IntRange(head, len(stream)).Draw(rt, "cut")
+		damaged := stream[:cut]
+		if cut > head && rapid.IntRange(0, 4).Draw(rt, "damage") == 0 {
+			damaged = stream[:cut-1]
+		}
+		tx.Writes = []*command.Write{put("stream 1", damaged), put("stream 2", stream[cut:])}
+		return tx
+	}
+	tx.Preconditions = []*command.Precondition{present("stream 1")}
+	tx.Writes = []*command.Write{put("b", "after the restore")}
+	tx.Restore = &command.Restore{Stream: rangeOf("stream", "streams")}
+	return tx
 }
 
 // logOf encodes a history. Indexes have gaps, as where raft's own entries stand.

@@ -31,6 +31,15 @@ func (b *batch) transaction(t *command.Transaction) (command.Result, error) {
 	if err != nil {
 		return result, err
 	}
+	if result.Outcome == command.Applied && t.GetRestore() != nil {
+		ok, err := b.restore(t)
+		if err != nil {
+			return result, err
+		}
+		if !ok {
+			result = command.Result{Outcome: command.Rejected, Failed: command.Malformed, Index: b.pos.index}
+		}
+	}
 	if result.Outcome == command.Applied {
 		if err := b.perform(t); err != nil {
 			return result, err
@@ -43,7 +52,7 @@ func (b *batch) transaction(t *command.Transaction) (command.Result, error) {
 // decide tells whether a transaction may be applied.
 func (b *batch) decide(t *command.Transaction) (command.Result, error) {
 	result := command.Result{Outcome: command.Rejected, Index: b.pos.index}
-	if t.WellFormed() != nil {
+	if t.WellFormed() != nil || t.GetRestore() != nil && !b.alone {
 		result.Failed = command.Malformed
 		return result, nil //nolint:nilerr // a malformed transaction is an outcome, not a failure of the machine
 	}
@@ -101,7 +110,7 @@ func (b *batch) empty(r *command.Range) (bool, error) {
 
 // perform does what a transaction says.
 func (b *batch) perform(t *command.Transaction) error {
-	if len(t.GetWrites()) > 0 {
+	if len(t.GetWrites()) > 0 || t.GetRestore() != nil {
 		b.pos.revision++
 	}
 	for i, w := range t.GetWrites() {

@@ -37,3 +37,9 @@ func DeleteKey(key []byte) *Write { return &Write{Kind: &Write_Delete{Delete: ke
 func DeleteKeys(start, end []byte) *Write {
 	return &Write{Kind: &Write_DeleteRange{DeleteRange: &Range{Start: start, End: end}}}
 }
+
+// RestoreFrom is the restoring of the snapshot stream that the values under the
+// keys k with start <= k < end make up.
+func RestoreFrom(start, end []byte) *Restore {
+	return &Restore{Stream: &Range{Start: start, End: end}}
+}

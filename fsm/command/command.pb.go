@@ -225,6 +225,9 @@ type Transaction struct {
 	Preconditions []*Precondition `protobuf:"bytes,3,rep,name=preconditions,proto3" json:"preconditions,omitempty"`
 	Writes        []*Write        `protobuf:"bytes,4,rep,name=writes,proto3" json:"writes,omitempty"`
 	Events        []*Event        `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`
+	// Where it is set, the whole state first gives way to another one; writes and
+	// events then go on top of that. Such a transaction is alone in its entry.
+	Restore       *Restore `protobuf:"bytes,6,opt,name=restore,proto3" json:"restore,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +297,62 @@ func (x *Transaction) GetEvents() []*Event {
 	return nil
 }
 
+func (x *Transaction) GetRestore() *Restore {
+	if x != nil {
+		return x.Restore
+	}
+	return nil
+}
+
+// Restore takes the state of a snapshot stream that earlier transactions brought
+// into the state, piece by piece. Of what was there before stay the index, the
+// identities of transactions, and the larger of both times and of both revisions.
+// A stream that is damaged rejects the transaction as malformed.
+type Restore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The values under these keys, in the order of the keys, are the stream.
+	Stream        *Range `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Restore) Reset() {
+	*x = Restore{}
+	mi := &file_fsm_command_command_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Restore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Restore) ProtoMessage() {}
+
+func (x *Restore) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_command_command_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Restore.ProtoReflect.Descriptor instead.
+func (*Restore) Descriptor() ([]byte, []int) {
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Restore) GetStream() *Range {
+	if x != nil {
+		return x.Stream
+	}
+	return nil
+}
+
 // Precondition is what must hold when the transaction is applied.
 type Precondition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -310,7 +369,7 @@ type Precondition struct {
 
 func (x *Precondition) Reset() {
 	*x = Precondition{}
-	mi := &file_fsm_command_command_proto_msgTypes[4]
+	mi := &file_fsm_command_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -322,7 +381,7 @@ func (x *Precondition) String() string {
 func (*Precondition) ProtoMessage() {}
 
 func (x *Precondition) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_command_command_proto_msgTypes[4]
+	mi := &file_fsm_command_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -335,7 +394,7 @@ func (x *Precondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Precondition.ProtoReflect.Descriptor instead.
 func (*Precondition) Descriptor() ([]byte, []int) {
-	return file_fsm_command_command_proto_rawDescGZIP(), []int{4}
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Precondition) GetKind() isPrecondition_Kind {
@@ -423,7 +482,7 @@ type KeyAtRevision struct {
 
 func (x *KeyAtRevision) Reset() {
 	*x = KeyAtRevision{}
-	mi := &file_fsm_command_command_proto_msgTypes[5]
+	mi := &file_fsm_command_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +494,7 @@ func (x *KeyAtRevision) String() string {
 func (*KeyAtRevision) ProtoMessage() {}
 
 func (x *KeyAtRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_command_command_proto_msgTypes[5]
+	mi := &file_fsm_command_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +507,7 @@ func (x *KeyAtRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAtRevision.ProtoReflect.Descriptor instead.
 func (*KeyAtRevision) Descriptor() ([]byte, []int) {
-	return file_fsm_command_command_proto_rawDescGZIP(), []int{5}
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *KeyAtRevision) GetKey() []byte {
@@ -476,7 +535,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_fsm_command_command_proto_msgTypes[6]
+	mi := &file_fsm_command_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +547,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_command_command_proto_msgTypes[6]
+	mi := &file_fsm_command_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +560,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_fsm_command_command_proto_rawDescGZIP(), []int{6}
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Range) GetStart() []byte {
@@ -533,7 +592,7 @@ type Write struct {
 
 func (x *Write) Reset() {
 	*x = Write{}
-	mi := &file_fsm_command_command_proto_msgTypes[7]
+	mi := &file_fsm_command_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +604,7 @@ func (x *Write) String() string {
 func (*Write) ProtoMessage() {}
 
 func (x *Write) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_command_command_proto_msgTypes[7]
+	mi := &file_fsm_command_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +617,7 @@ func (x *Write) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Write.ProtoReflect.Descriptor instead.
 func (*Write) Descriptor() ([]byte, []int) {
-	return file_fsm_command_command_proto_rawDescGZIP(), []int{7}
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Write) GetKind() isWrite_Kind {
@@ -631,7 +690,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_fsm_command_command_proto_msgTypes[8]
+	mi := &file_fsm_command_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +702,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_command_command_proto_msgTypes[8]
+	mi := &file_fsm_command_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +715,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_fsm_command_command_proto_rawDescGZIP(), []int{8}
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Put) GetKey() []byte {
@@ -691,7 +750,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_fsm_command_command_proto_msgTypes[9]
+	mi := &file_fsm_command_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +762,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_command_command_proto_msgTypes[9]
+	mi := &file_fsm_command_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +775,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_fsm_command_command_proto_rawDescGZIP(), []int{9}
+	return file_fsm_command_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Event) GetPayload() []byte {
@@ -739,14 +798,17 @@ const file_fsm_command_command_proto_rawDesc = "" +
 	"\topen_term\x18\x03 \x01(\v2\x1d.floeberg.command.v1.OpenTermH\x00R\bopenTermB\x06\n" +
 	"\x04kind\"'\n" +
 	"\bOpenTerm\x12\x1b\n" +
-	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\xef\x01\n" +
+	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\xa7\x02\n" +
 	"\vTransaction\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1f\n" +
 	"\vdeadline_ms\x18\x02 \x01(\x04R\n" +
 	"deadlineMs\x12G\n" +
 	"\rpreconditions\x18\x03 \x03(\v2!.floeberg.command.v1.PreconditionR\rpreconditions\x122\n" +
 	"\x06writes\x18\x04 \x03(\v2\x1a.floeberg.command.v1.WriteR\x06writes\x122\n" +
-	"\x06events\x18\x05 \x03(\v2\x1a.floeberg.command.v1.EventR\x06events\"\xd2\x01\n" +
+	"\x06events\x18\x05 \x03(\v2\x1a.floeberg.command.v1.EventR\x06events\x126\n" +
+	"\arestore\x18\x06 \x01(\v2\x1c.floeberg.command.v1.RestoreR\arestore\"=\n" +
+	"\aRestore\x122\n" +
+	"\x06stream\x18\x01 \x01(\v2\x1a.floeberg.command.v1.RangeR\x06stream\"\xd2\x01\n" +
 	"\fPrecondition\x12\x18\n" +
 	"\x06absent\x18\x01 \x01(\fH\x00R\x06absent\x12\x1a\n" +
 	"\apresent\x18\x02 \x01(\fH\x00R\apresent\x12E\n" +
@@ -786,35 +848,38 @@ func file_fsm_command_command_proto_rawDescGZIP() []byte {
 	return file_fsm_command_command_proto_rawDescData
 }
 
-var file_fsm_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_fsm_command_command_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_fsm_command_command_proto_goTypes = []any{
 	(*Entry)(nil),         // 0: floeberg.command.v1.Entry
 	(*Command)(nil),       // 1: floeberg.command.v1.Command
 	(*OpenTerm)(nil),      // 2: floeberg.command.v1.OpenTerm
 	(*Transaction)(nil),   // 3: floeberg.command.v1.Transaction
-	(*Precondition)(nil),  // 4: floeberg.command.v1.Precondition
-	(*KeyAtRevision)(nil), // 5: floeberg.command.v1.KeyAtRevision
-	(*Range)(nil),         // 6: floeberg.command.v1.Range
-	(*Write)(nil),         // 7: floeberg.command.v1.Write
-	(*Put)(nil),           // 8: floeberg.command.v1.Put
-	(*Event)(nil),         // 9: floeberg.command.v1.Event
+	(*Restore)(nil),       // 4: floeberg.command.v1.Restore
+	(*Precondition)(nil),  // 5: floeberg.command.v1.Precondition
+	(*KeyAtRevision)(nil), // 6: floeberg.command.v1.KeyAtRevision
+	(*Range)(nil),         // 7: floeberg.command.v1.Range
+	(*Write)(nil),         // 8: floeberg.command.v1.Write
+	(*Put)(nil),           // 9: floeberg.command.v1.Put
+	(*Event)(nil),         // 10: floeberg.command.v1.Event
 }
 var file_fsm_command_command_proto_depIdxs = []int32{
 	1,  // 0: floeberg.command.v1.Entry.commands:type_name -> floeberg.command.v1.Command
 	3,  // 1: floeberg.command.v1.Command.transaction:type_name -> floeberg.command.v1.Transaction
 	2,  // 2: floeberg.command.v1.Command.open_term:type_name -> floeberg.command.v1.OpenTerm
-	4,  // 3: floeberg.command.v1.Transaction.preconditions:type_name -> floeberg.command.v1.Precondition
-	7,  // 4: floeberg.command.v1.Transaction.writes:type_name -> floeberg.command.v1.Write
-	9,  // 5: floeberg.command.v1.Transaction.events:type_name -> floeberg.command.v1.Event
-	5,  // 6: floeberg.command.v1.Precondition.at_revision:type_name -> floeberg.command.v1.KeyAtRevision
-	6,  // 7: floeberg.command.v1.Precondition.range_empty:type_name -> floeberg.command.v1.Range
-	8,  // 8: floeberg.command.v1.Write.put:type_name -> floeberg.command.v1.Put
-	6,  // 9: floeberg.command.v1.Write.delete_range:type_name -> floeberg.command.v1.Range
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	5,  // 3: floeberg.command.v1.Transaction.preconditions:type_name -> floeberg.command.v1.Precondition
+	8,  // 4: floeberg.command.v1.Transaction.writes:type_name -> floeberg.command.v1.Write
+	10, // 5: floeberg.command.v1.Transaction.events:type_name -> floeberg.command.v1.Event
+	4,  // 6: floeberg.command.v1.Transaction.restore:type_name -> floeberg.command.v1.Restore
+	7,  // 7: floeberg.command.v1.Restore.stream:type_name -> floeberg.command.v1.Range
+	6,  // 8: floeberg.command.v1.Precondition.at_revision:type_name -> floeberg.command.v1.KeyAtRevision
+	7,  // 9: floeberg.command.v1.Precondition.range_empty:type_name -> floeberg.command.v1.Range
+	9,  // 10: floeberg.command.v1.Write.put:type_name -> floeberg.command.v1.Put
+	7,  // 11: floeberg.command.v1.Write.delete_range:type_name -> floeberg.command.v1.Range
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_fsm_command_command_proto_init() }
@@ -826,13 +891,13 @@ func file_fsm_command_command_proto_init() {
 		(*Command_Transaction)(nil),
 		(*Command_OpenTerm)(nil),
 	}
-	file_fsm_command_command_proto_msgTypes[4].OneofWrappers = []any{
+	file_fsm_command_command_proto_msgTypes[5].OneofWrappers = []any{
 		(*Precondition_Absent)(nil),
 		(*Precondition_Present)(nil),
 		(*Precondition_AtRevision)(nil),
 		(*Precondition_RangeEmpty)(nil),
 	}
-	file_fsm_command_command_proto_msgTypes[7].OneofWrappers = []any{
+	file_fsm_command_command_proto_msgTypes[8].OneofWrappers = []any{
 		(*Write_Put)(nil),
 		(*Write_Delete)(nil),
 		(*Write_DeleteRange)(nil),
@@ -843,7 +908,7 @@ func file_fsm_command_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_command_command_proto_rawDesc), len(file_fsm_command_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,6 +39,9 @@ func Encode(entry *Entry) ([]byte, error) {
 		if err := c.validate(); err != nil {
 			return nil, fmt.Errorf("command %d: %w", i, err)
 		}
+		if c.GetTransaction().GetRestore() != nil && !entry.Restores() {
+			return nil, fmt.Errorf("%w: command %d restores a state and is not alone in its entry", ErrInvalid, i)
+		}
 	}
 	size := 1 + proto.Size(entry)
 	if size > MaxEntryBytes {
@@ -86,6 +89,11 @@ func (t *Transaction) checkSizes() error {
 		}
 		if n := len(w.GetPut().GetValue()); n > MaxValueBytes {
 			return fmt.Errorf("write %d: %w: value of %d bytes, at most %d", i, ErrTooLarge, n, MaxValueBytes)
+		}
+	}
+	if r := t.GetRestore(); r != nil {
+		if err := checkKeySizes(r.GetStream().ends()); err != nil {
+			return fmt.Errorf("restore: %w", err)
 		}
 	}
 	for i, e := range t.GetEvents() {

@@ -65,6 +65,11 @@ func writeMissing(t *testing.T) {
 		"open_term":   {Commands: whole.GetCommands()[:1]},
 		"transaction": {Commands: whole.GetCommands()[1:2]},
 		"list":        whole,
+		"restore": {Commands: []*command.Command{{TimeMs: 1_700_000_000_003, Kind: &command.Command_Transaction{Transaction: &command.Transaction{
+			Id: []byte("0123456789abcdef"), DeadlineMs: 1_700_000_030_000,
+			Writes:  []*command.Write{command.PutValue([]byte("\x11a"), []byte("value"))},
+			Restore: command.RestoreFrom([]byte("\x21"), []byte("\x22")),
+		}}}}},
 	}
 	for name, entry := range entries {
 		path := filepath.Join("testdata", "v1", name)

@@ -29,7 +29,18 @@ func (t *Transaction) WellFormed() error {
 			return fmt.Errorf("%w: write %d: %w", ErrInvalid, i, err)
 		}
 	}
+	if r := t.GetRestore(); r != nil {
+		if err := checkKeys(r.GetStream().ends()); err != nil {
+			return fmt.Errorf("%w: restore: %w", ErrInvalid, err)
+		}
+	}
 	return nil
+}
+
+// Restores tells whether an entry replaces the whole state. Among other commands
+// none does: the state machine rejects such a transaction, as malformed.
+func (e *Entry) Restores() bool {
+	return len(e.GetCommands()) == 1 && e.GetCommands()[0].GetTransaction().GetRestore() != nil
 }
 
 // keys returns the key that a precondition names, or both ends of its range. A
