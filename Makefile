@@ -15,7 +15,7 @@ BIN     := bin/floeberg
 
 # Tests that start processes run apart from the others: one after the other,
 # on a machine that does nothing else.
-PROCESS_TESTS := ./test/cluster ./test/conformance
+PROCESS_TESTS := ./test/cluster ./test/faults ./test/conformance
 # Where goroutines meet; the race detector slows what runs, so the rest is left out.
 RACE := ./api/... ./cluster/... ./fsm/... ./internal/app/... ./internal/catalog/... ./internal/storage/... ./ops/...
 
@@ -69,7 +69,7 @@ tools: ## What the tests need, installed ahead of time
 # A tool that is missing is a failure here, not a skipped test.
 .PHONY: unit
 unit: tools
-	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 go test -timeout 10m $$(go list ./... | grep -vE '/test/(cluster|conformance)$$')
+	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 go test -timeout 10m $$(go list ./... | grep -vE '/test/(cluster|conformance|faults)$$')
 
 .PHONY: race
 race: tools

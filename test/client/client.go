@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,6 +74,8 @@ type Request struct {
 	Key string
 }
 
+func (r Request) changes() bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
+
 // NoKey as Request.Key sends no Idempotency-Key.
 const NoKey = "none"
 
@@ -122,7 +125,8 @@ func (r *Response) Decode(into any) error {
 }
 
 // Do asks the next node in turn, and the ones after it while a connection is
-// refused or breaks, until ctx ends. An answer of any status ends it.
+// refused or breaks, until ctx ends. An answer of any status ends it. A change
+// without a key is not sent again once it may have reached a node.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	return c.DoAt(ctx, int(c.next.Add(1)), r)
 }
@@ -133,7 +137,7 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	if r.Key == "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Key == "" && r.changes() {
 		r.Key = uuid.NewString()
 	}
 	var last error
@@ -149,6 +153,9 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 				last = err
 			}
 			return nil, fmt.Errorf("%s %s: gave up after %d attempts: %w", r.Method, r.Path, attempt, last)
+		}
+		if r.changes() && r.Key == NoKey && !refused(err) {
+			return nil, fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
 		}
 		last = err
 		i++
@@ -192,6 +199,12 @@ func (c *Client) once(ctx context.Context, url string, r Request, body []byte) (
 		return nil, err
 	}
 	return &Response{Status: res.StatusCode, Header: res.Header, Body: raw, URL: url}, nil
+}
+
+// refused tells whether there was no connection, so that nothing was sent.
+func refused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 func encode(body any) ([]byte, error) {

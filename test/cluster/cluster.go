@@ -137,6 +137,12 @@ func (c *Cluster) At(i int) *client.Client {
 	return client.New(client.Options{URLs: []string{c.Nodes[i].URL}, Token: c.token()})
 }
 
+// But asks all nodes in turn but node i.
+func (c *Cluster) But(i int) *client.Client {
+	urls := c.URLs()
+	return client.New(client.Options{URLs: append(urls[:i:i], urls[i+1:]...), Token: c.token()})
+}
+
 func (c *Cluster) token() string {
 	if c.options.NoAuth {
 		return ""
