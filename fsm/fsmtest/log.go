@@ -40,6 +40,9 @@ func NewLog(t testing.TB) *Log {
 	return &Log{machine: machine}
 }
 
+// Machine is the state machine that the log feeds.
+func (l *Log) Machine() *fsm.Machine { return l.machine }
+
 // Propose applies a transaction.
 func (l *Log) Propose(_ context.Context, tx *command.Transaction) (command.Result, error) {
 	id := uuid.New()

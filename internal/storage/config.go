@@ -30,8 +30,8 @@ type Config struct {
 	MaxQueued int
 
 	// Observe, when set, is told of each call to the store: "put", "get",
-	// "exists", "delete", "ensure_folder" or "list", how long it took with its
-	// retries, and how it ended. It must be fast and safe for concurrent use.
+	// "exists", "delete", "delete_many", "ensure_folder" or "list", each part of an "upload" and each block of
+	// a "download"; how long it took with its retries, and how it ended. It must be fast and safe for concurrent use.
 	Observe func(operation string, d time.Duration, err error)
 }
 

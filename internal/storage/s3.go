@@ -98,11 +98,8 @@ func (s *s3Store) put(ctx context.Context, location string, body []byte) error {
 		case errors.Is(err, errUnsupported) && conditional:
 			s.unconditional.Store(true)
 			return &failure{kind: ErrUnavailable, cause: err, retry: true}
-		case errors.Is(err, ErrNotFound):
-			// A store that says no more than 404 means the bucket.
-			return &failure{kind: ErrDenied, cause: errors.New("the bucket does not exist")}
 		}
-		return err
+		return noBucket(err)
 	})
 }
 

@@ -31,6 +31,22 @@ type Store interface {
 	// maxBytes.
 	Get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
 
+	// Upload writes an object while it is read from body, which is not known in
+	// full yet, and returns its size when it is durable. It holds a few megabytes of it at a
+	// time, and nothing is visible before all of it is there. Like Put it never
+	// replaces an object, and after ErrUnavailable the object may exist: use another
+	// name. What body returns as an error ends the upload, without an object.
+	//
+	// A process that is killed in an upload leaves what it has sent: on files under
+	// a temporary name that List yields, on object stores unseen, until the bucket's
+	// rule for incomplete uploads removes it.
+	Upload(ctx context.Context, location string, body io.Reader) (size int64, err error)
+
+	// Download returns a reader of the object and its size, or ErrNotFound. It holds
+	// a few megabytes at a time and nothing open; a transfer that breaks is taken up again. The
+	// context must last as long as the reader is used.
+	Download(ctx context.Context, location string) (body io.Reader, size int64, err error)
+
 	// Exists reports whether there is an object. A folder is none.
 	Exists(ctx context.Context, location string) (bool, error)
 
@@ -72,6 +88,9 @@ type Object struct {
 type backend interface {
 	put(ctx context.Context, location string, body []byte) error
 	get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
+	begin(ctx context.Context, location string) (upload, error)
+	// readBlock reads length bytes from offset on, or what there is of them.
+	readBlock(ctx context.Context, location string, offset int64, length int) (block, error)
 	exists(ctx context.Context, location string) (bool, error)
 	remove(ctx context.Context, location string) error
 	removeMany(ctx context.Context, locations []string) error

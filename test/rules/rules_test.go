@@ -86,6 +86,7 @@ func TestArrows(t *testing.T) {
 		"fsm":              {},
 		"cluster":          {"fsm"},
 		"authz":            {"fsm"},
+		"internal/backup":  {"fsm", "internal/storage"},
 		"internal/catalog": {"fsm", "internal/iceberg", "internal/storage"},
 		"internal/tasks":   {"fsm", "internal/iceberg", "internal/storage"},
 		"api":              {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/storage", "ops"},
@@ -124,6 +125,7 @@ func TestArrows(t *testing.T) {
 func TestHomes(t *testing.T) {
 	t.Parallel()
 	for library, homes := range map[string][]string{
+		"filippo.io/age":                   {"internal/backup"},
 		"github.com/gin-gonic/gin":         {"api"},
 		"github.com/hashicorp/raft":        {"cluster", "fsm"},
 		"github.com/hashicorp/raft-boltdb": {"cluster"},

@@ -1,0 +1,16 @@
+package backup
+
+import "errors"
+
+var (
+	// ErrNoSnapshot is returned when there is no snapshot of that id, or none at all.
+	ErrNoSnapshot = errors.New("no such snapshot")
+	// ErrDamaged is returned when a snapshot or its manifest is not what was written.
+	ErrDamaged = errors.New("damaged snapshot")
+	// ErrNewerFormat is returned when a snapshot was written by a newer program.
+	ErrNewerFormat = errors.New("snapshot of a newer program")
+	// ErrForeign is returned when a snapshot is of another cluster.
+	ErrForeign = errors.New("snapshot of another cluster")
+	// ErrKey is returned when there is no key for a snapshot, or keys can't be read.
+	ErrKey = errors.New("snapshot key")
+)
