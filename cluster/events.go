@@ -20,6 +20,9 @@ type Events struct {
 	SnapshotTaken func(bytes int64, took time.Duration, err error)
 	// LogStoreFailed is called when the log could not be written.
 	LogStoreFailed func(err error)
+	// CertificatesRead is called when the files of certificates were read again; on
+	// an error those in force stay.
+	CertificatesRead func(err error)
 }
 
 func (e *Events) leaderChanged(id string, term uint64) {
@@ -61,5 +64,11 @@ func (e *Events) snapshotTaken(bytes int64, took time.Duration, err error) {
 func (e *Events) logStoreFailed(err error) {
 	if e.LogStoreFailed != nil {
 		e.LogStoreFailed(err)
+	}
+}
+
+func (e *Events) certificatesRead(err error) {
+	if e.CertificatesRead != nil {
+		e.CertificatesRead(err)
 	}
 }

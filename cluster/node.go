@@ -123,6 +123,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	n.answers = n.serveCalls()
+	if n.port.tls != nil {
+		n.run(n.port.tls.watch)
+	}
 	n.run(n.watchIdentity)
 	n.run(n.bootstrap)
 	n.run(n.catchUp)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +55,7 @@ type port struct {
 	call *lane
 
 	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
+	conns  map[*trackedConn]struct{}
 	closed bool
 	wg     sync.WaitGroup
 	slots  chan struct{}
@@ -64,11 +65,11 @@ func openPort(opts Options) (*port, error) {
 	p := &port{
 		dialer: opts.Dial,
 		logger: opts.Logger.With("component", "port"),
-		conns:  make(map[net.Conn]struct{}),
+		conns:  make(map[*trackedConn]struct{}),
 		slots:  make(chan struct{}, maxHandshakes),
 	}
 	if opts.TLS != nil {
-		creds, err := newCredentials(*opts.TLS, p.logger)
+		creds, err := newCredentials(*opts.TLS, p.logger, &opts.Events, p.recheck)
 		if err != nil {
 			return nil, err
 		}
@@ -135,9 +136,9 @@ func (p *port) accept() {
 }
 
 // sort finds out what a connection is for, off the accept loop.
-func (p *port) sort(conn net.Conn) {
+func (p *port) sort(raw *trackedConn) {
 	defer p.wg.Done()
-	kind, conn, err := p.greet(conn)
+	kind, conn, err := p.greet(raw)
 	<-p.slots
 	if err != nil {
 		// A port scan or a client of something else; nothing that operators act on.
@@ -154,13 +155,18 @@ func (p *port) sort(conn net.Conn) {
 	}
 }
 
-func (p *port) greet(conn net.Conn) (byte, net.Conn, error) {
+func (p *port) greet(raw *trackedConn) (byte, net.Conn, error) {
+	var conn net.Conn = raw
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return 0, conn, err
 	}
 	if p.tls != nil {
 		secured := tls.Server(conn, p.tls.server())
-		if err := secured.Handshake(); err != nil {
+		err := secured.Handshake()
+		if err == nil {
+			err = p.admit(raw, peerOf{secured.ConnectionState().PeerCertificates, x509.ExtKeyUsageClientAuth})
+		}
+		if err != nil {
 			return 0, conn, err
 		}
 		conn = &secretConn{secured}
@@ -185,10 +191,11 @@ func (p *port) dial(ctx context.Context, address string, kind byte) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	conn, ok := p.track(raw)
+	tracked, ok := p.track(raw)
 	if !ok {
 		return nil, ErrClosed
 	}
+	var conn net.Conn = tracked
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -196,7 +203,11 @@ func (p *port) dial(ctx context.Context, address string, kind byte) (net.Conn, e
 	}
 	if p.tls != nil {
 		secured := tls.Client(conn, p.tls.client())
-		if err := secured.HandshakeContext(ctx); err != nil {
+		err := secured.HandshakeContext(ctx)
+		if err == nil {
+			err = p.admit(tracked, peerOf{secured.ConnectionState().PeerCertificates, x509.ExtKeyUsageServerAuth})
+		}
+		if err != nil {
 			_ = conn.Close() // the handshake's error is the one to tell
 			return nil, err
 		}
@@ -214,7 +225,7 @@ func (p *port) dial(ctx context.Context, address string, kind byte) (net.Conn, e
 
 // track remembers a connection until it is closed, so that close can end them
 // all: raft's handlers and pools would otherwise wait for the other side.
-func (p *port) track(conn net.Conn) (net.Conn, bool) {
+func (p *port) track(conn net.Conn) (*trackedConn, bool) {
 	tracked := &trackedConn{Conn: conn, port: p}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -229,6 +240,7 @@ func (p *port) track(conn net.Conn) (net.Conn, bool) {
 type trackedConn struct {
 	net.Conn
 	port *port
+	peer *peerOf // nil before it is known; guarded by port.mu
 }
 
 // Close implements net.Conn.

@@ -53,6 +53,8 @@ type Metrics struct {
 	taskDuration    prometheus.Histogram
 	purgedFiles     prometheus.Counter
 
+	certificateReloads *prometheus.CounterVec
+
 	mu   sync.Mutex
 	open map[net.Conn]bool
 }
@@ -88,6 +90,8 @@ func NewMetrics(version string) *Metrics {
 		taskDuration:   histogram("task_run_duration_seconds", "Time of attempts at background jobs.", []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 1800, 7200}),
 		purgedFiles:    counter("purged_files_total", "Files of dropped tables that this node deleted."),
 		open:           make(map[net.Conn]bool),
+
+		certificateReloads: counterVec("certificate_reloads_total", "Times that certificates were read again; after a failure those in force stay.", "use", "result"),
 	}
 	build := gaugeVec("build_info", "Always 1; the version is in the label.", "version")
 	build.WithLabelValues(version).Set(1)
@@ -99,7 +103,7 @@ func NewMetrics(version string) *Metrics {
 		m.authFailures, m.authorizations, m.leaderChanges, m.forwarded, m.readIndex, m.apply, m.stateApply, m.panics,
 		m.conflicts, m.orphans, m.snapshots, m.snapshotBytes, m.objectStore, m.objectStoreErrs,
 		m.tableReports, m.scanPlanning, m.scanFiles, m.scanBytes, m.commitDuration, m.commitAttempts,
-		m.taskRuns, m.taskDuration, m.purgedFiles, build,
+		m.taskRuns, m.taskDuration, m.purgedFiles, m.certificateReloads, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -40,11 +40,14 @@ func TestEverySeriesMoves(t *testing.T) {
 	m := ops.NewMetrics("v1.2.3")
 	raft := ops.RaftFigures{State: "Follower"}
 	entities := ops.EntityFigures{}
-	written := 0.0
+	written, left := 0.0, time.Hour
 	err := m.Watch(ops.Sources{
 		Raft:       func() ops.RaftFigures { return raft },
 		Entities:   func(context.Context) (ops.EntityFigures, error) { return entities, nil },
 		CountEvery: time.Nanosecond,
+		Certificates: func() []ops.CertificateFigure {
+			return []ops.CertificateFigure{{Use: "cluster_node", Left: left}}
+		},
 		Figures: []func() []ops.Figure{
 			func() []ops.Figure {
 				return []ops.Figure{{Name: "pebble_written_bytes_total", Help: "h", Counter: true, Value: written}}
@@ -90,6 +93,9 @@ func TestEverySeriesMoves(t *testing.T) {
 	m.CommitReported(ops.CommitFigures{})
 	m.TaskRun("done", time.Second)
 	m.FilesPurged(40)
+	m.CertificatesRead("cluster", true)
+	m.CertificatesRead("http", false)
+	left = -time.Minute
 	raft = ops.RaftFigures{State: "Leader", Term: 3, CommitIndex: 12, AppliedIndex: 11, LastContact: 2 * time.Second}
 	entities = ops.EntityFigures{Namespaces: 4, Tables: 5, Views: 6, Tasks: map[string]int{"waiting": 2}}
 	written = 77
@@ -98,44 +104,47 @@ func TestEverySeriesMoves(t *testing.T) {
 	for series, want := range map[string]float64{
 		`floeberg_request_duration_seconds_count{method="GET",route="/v1/config",status="200"}`:   1,
 		`floeberg_request_duration_seconds_count{method="other",route="/v1/config",status="405"}`: 1,
-		`floeberg_active_connections`:                                   1,
-		`floeberg_cache_hits_total`:                                     3,
-		`floeberg_cache_misses_total`:                                   1,
-		`floeberg_cache_hit_ratio`:                                      0.75,
-		`floeberg_auth_failures_total{reason="unknown_key"}`:            1,
-		`floeberg_policy_evaluation_duration_seconds_count`:             1,
-		`floeberg_leader_changes_total`:                                 1,
-		`floeberg_forwarded_requests_total{result="ok"}`:                3,
-		`floeberg_state_apply_duration_seconds_count`:                   1,
-		`floeberg_panics_total`:                                         1,
-		`floeberg_read_index_duration_seconds_count`:                    1,
-		`floeberg_raft_apply_duration_seconds_count`:                    1,
-		`floeberg_commit_conflicts_total`:                               1,
-		`floeberg_orphaned_files_total`:                                 1,
-		`floeberg_snapshot_duration_seconds_count`:                      1,
-		`floeberg_snapshot_bytes`:                                       4096,
-		`floeberg_object_store_duration_seconds_count{operation="put"}`: 1,
-		`floeberg_object_store_errors_total{operation="get"}`:           1,
-		`floeberg_raft_state{state="Leader"}`:                           1,
-		`floeberg_raft_term`:                                            3,
-		`floeberg_raft_commit_index`:                                    12,
-		`floeberg_raft_applied_index`:                                   11,
-		`floeberg_raft_last_contact_seconds`:                            2,
-		`floeberg_namespaces`:                                           4,
-		`floeberg_tables`:                                               5,
-		`floeberg_views`:                                                6,
-		`floeberg_tasks{status="waiting"}`:                              2,
-		`floeberg_task_runs_total{result="done"}`:                       1,
-		`floeberg_task_run_duration_seconds_count`:                      1,
-		`floeberg_purged_files_total`:                                   40,
-		`floeberg_pebble_written_bytes_total`:                           77,
-		`floeberg_table_reports_total{type="scan"}`:                     2,
-		`floeberg_table_reports_total{type="commit"}`:                   2,
-		`floeberg_client_scan_planning_duration_seconds_count`:          1,
-		`floeberg_client_scan_result_data_files_sum`:                    7,
-		`floeberg_client_scan_file_size_bytes_sum`:                      1 << 20,
-		`floeberg_client_commit_duration_seconds_count`:                 1,
-		`floeberg_client_commit_attempts_sum`:                           2,
+		`floeberg_active_connections`:                                    1,
+		`floeberg_cache_hits_total`:                                      3,
+		`floeberg_cache_misses_total`:                                    1,
+		`floeberg_cache_hit_ratio`:                                       0.75,
+		`floeberg_auth_failures_total{reason="unknown_key"}`:             1,
+		`floeberg_policy_evaluation_duration_seconds_count`:              1,
+		`floeberg_leader_changes_total`:                                  1,
+		`floeberg_forwarded_requests_total{result="ok"}`:                 3,
+		`floeberg_state_apply_duration_seconds_count`:                    1,
+		`floeberg_panics_total`:                                          1,
+		`floeberg_read_index_duration_seconds_count`:                     1,
+		`floeberg_raft_apply_duration_seconds_count`:                     1,
+		`floeberg_commit_conflicts_total`:                                1,
+		`floeberg_orphaned_files_total`:                                  1,
+		`floeberg_snapshot_duration_seconds_count`:                       1,
+		`floeberg_snapshot_bytes`:                                        4096,
+		`floeberg_object_store_duration_seconds_count{operation="put"}`:  1,
+		`floeberg_object_store_errors_total{operation="get"}`:            1,
+		`floeberg_raft_state{state="Leader"}`:                            1,
+		`floeberg_raft_term`:                                             3,
+		`floeberg_raft_commit_index`:                                     12,
+		`floeberg_raft_applied_index`:                                    11,
+		`floeberg_raft_last_contact_seconds`:                             2,
+		`floeberg_namespaces`:                                            4,
+		`floeberg_tables`:                                                5,
+		`floeberg_views`:                                                 6,
+		`floeberg_tasks{status="waiting"}`:                               2,
+		`floeberg_task_runs_total{result="done"}`:                        1,
+		`floeberg_task_run_duration_seconds_count`:                       1,
+		`floeberg_purged_files_total`:                                    40,
+		`floeberg_certificate_reloads_total{result="ok",use="cluster"}`:  1,
+		`floeberg_certificate_reloads_total{result="failed",use="http"}`: 1,
+		`floeberg_certificate_expiry_seconds{use="cluster_node"}`:        -60,
+		`floeberg_pebble_written_bytes_total`:                            77,
+		`floeberg_table_reports_total{type="scan"}`:                      2,
+		`floeberg_table_reports_total{type="commit"}`:                    2,
+		`floeberg_client_scan_planning_duration_seconds_count`:           1,
+		`floeberg_client_scan_result_data_files_sum`:                     7,
+		`floeberg_client_scan_file_size_bytes_sum`:                       1 << 20,
+		`floeberg_client_commit_duration_seconds_count`:                  1,
+		`floeberg_client_commit_attempts_sum`:                            2,
 	} {
 		if got, ok := after[series]; !ok || got != want {
 			t.Errorf("%s is %v (there: %v), want %v", series, got, ok, want)

@@ -19,6 +19,8 @@ type Sources struct {
 	Entities func(context.Context) (EntityFigures, error)
 	// CountEvery is how old counts of entities may be. Default 15 s.
 	CountEvery time.Duration
+	// Certificates are those of this node.
+	Certificates func() []CertificateFigure
 	// Figures are further ones, such as those of the stores below.
 	Figures []func() []Figure
 }
@@ -73,6 +75,9 @@ func (m *Metrics) Watch(s Sources) error {
 	}
 	if s.Entities != nil {
 		errs = append(errs, m.registry.Register(&entityCollector{ask: s.Entities, every: s.CountEvery}))
+	}
+	if s.Certificates != nil {
+		errs = append(errs, m.registry.Register(&certificateCollector{ask: s.Certificates}))
 	}
 	if len(s.Figures) > 0 {
 		errs = append(errs, m.registry.Register(&figureCollector{ask: s.Figures}))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/floeberg/floeberg/internal/config"
 )
@@ -16,6 +17,12 @@ import (
 type certificate struct {
 	current atomic.Pointer[tls.Config]
 }
+
+// useHTTP is the listener's certificate among others.
+const useHTTP = "http"
+
+// expires is when its time is over.
+func (c *certificate) expires() time.Time { return c.current.Load().Certificates[0].Leaf.NotAfter }
 
 // openCertificate reads the files; nil where none are given.
 func openCertificate(files config.Certificate) (*certificate, error) {

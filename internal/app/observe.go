@@ -35,6 +35,7 @@ func clusterEvents(m *ops.Metrics) cluster.Events {
 				m.SnapshotTaken(took, bytes)
 			}
 		},
+		CertificatesRead: func(err error) { m.CertificatesRead("cluster", err == nil) },
 	}
 }
 
@@ -124,9 +125,10 @@ func (t timedAuthorizer) Authorize(ctx context.Context, p authz.Principal, a aut
 // sources is what stands, as metrics ask for it.
 func (a *App) sources() ops.Sources {
 	return ops.Sources{
-		Raft:     a.raftFigures,
-		Entities: a.countEntities,
-		Figures:  []func() []ops.Figure{a.logFigures, a.stateFigures},
+		Raft:         a.raftFigures,
+		Entities:     a.countEntities,
+		Certificates: a.certificateFigures,
+		Figures:      []func() []ops.Figure{a.logFigures, a.stateFigures},
 	}
 }
 
@@ -136,6 +138,18 @@ func (a *App) raftFigures() ops.RaftFigures {
 	return ops.RaftFigures{
 		State: f.State, Term: f.Term, CommitIndex: f.CommitIndex, AppliedIndex: f.AppliedIndex, LastContact: f.LastContact,
 	}
+}
+
+// certificateFigures is the time that this node's certificates have left.
+func (a *App) certificateFigures() []ops.CertificateFigure {
+	var out []ops.CertificateFigure
+	if a.certificate != nil {
+		out = append(out, ops.CertificateFigure{Use: useHTTP, Left: time.Until(a.certificate.expires())})
+	}
+	for _, c := range a.node.Certificates() {
+		out = append(out, ops.CertificateFigure{Use: c.Use, Left: time.Until(c.Expires)})
+	}
+	return out
 }
 
 // logFigures is what the Raft log and the queues before it say of themselves.

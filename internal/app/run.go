@@ -164,24 +164,3 @@ func (a *App) afterHalt(reason error) error {
 		return reason
 	}
 }
-
-// reload takes over what can change in a running node: the log's level and the
-// TLS files. What can't be read leaves all as it is.
-func (a *App) reload() {
-	if a.opts.Reload == nil {
-		return
-	}
-	next, err := a.opts.Reload()
-	if err != nil {
-		a.logger.Error("the settings could not be read again: nothing has changed", slog.Any("error", err))
-		return
-	}
-	a.level.Set(next.LogLevel)
-	if a.certificate != nil && next.TLS.Given() {
-		if err := a.certificate.reload(next.TLS); err != nil {
-			a.logger.Error("the TLS files could not be read again: those in use stay", slog.Any("error", err))
-			return
-		}
-	}
-	a.logger.Info("log level and TLS files are read again; other settings need a restart", slog.String("log_level", next.LogLevel.String()))
-}

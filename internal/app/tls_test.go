@@ -222,4 +222,10 @@ func TestClusterWithCertificatesAndGossipKey(t *testing.T) {
 		n.must(t, 200, "POST", namespaces, fmt.Sprintf(`{"namespace":["n%d"]}`, i))
 		nodes[(i+1)%3].must(t, 200, "GET", fmt.Sprintf("%s/n%d", namespaces, i), "")
 	}
+	metrics := nodes[0].must(t, 200, "GET", "/metrics", "")
+	for _, use := range []string{"cluster_node", "cluster_ca"} {
+		if !strings.Contains(metrics, fmt.Sprintf("floeberg_certificate_expiry_seconds{use=%q} 3", use)) { // less than an hour
+			t.Errorf("the metrics do not tell of %s", use)
+		}
+	}
 }

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/floeberg/floeberg/cluster"
+	"github.com/floeberg/floeberg/internal/config"
+)
+
+// reload takes over what can change in a running node: the log's level and the
+// TLS files. What can't be read stays as it is; the rest is taken over all the same.
+func (a *App) reload() {
+	if a.opts.Reload == nil {
+		return
+	}
+	next, err := a.opts.Reload()
+	if err != nil {
+		a.logger.Error("the settings could not be read again: nothing has changed", slog.Any("error", err))
+		return
+	}
+	a.level.Set(next.LogLevel)
+	if err := errors.Join(a.reloadHTTP(next.TLS), a.reloadCluster(next.ClusterTLS)); err != nil {
+		a.logger.Error("TLS files could not be read again: those in use stay", slog.Any("error", err))
+		return
+	}
+	a.logger.Info("log level and TLS files are read again; other settings need a restart", slog.String("log_level", next.LogLevel.String()))
+}
+
+func (a *App) reloadHTTP(files config.Certificate) error {
+	if a.certificate == nil || !files.Given() {
+		return nil
+	}
+	err := a.certificate.reload(files)
+	a.metrics.CertificatesRead(useHTTP, err == nil)
+	return err
+}
+
+func (a *App) reloadCluster(files config.Certificate) error {
+	if !files.Given() {
+		return nil
+	}
+	// What becomes of it is counted where files that change by themselves are, too.
+	return a.node.ReloadCertificates(cluster.TLSFiles{CA: files.CAFile, Cert: files.CertFile, Key: files.KeyFile})
+}
