@@ -150,6 +150,6 @@ func (n *Node) hello(ctx context.Context, address string) (*HelloResponse, error
 func (n *Node) answerHello(context.Context, *HelloRequest) (*HelloResponse, error) {
 	return &HelloResponse{
 		Id: n.opts.ID, ClusterId: n.ClusterID(), HasState: n.hasMembership(),
-		BootstrapExpect: uint32(n.opts.BootstrapExpect), Founders: n.founders(),
+		BootstrapExpect: uint32(n.opts.BootstrapExpect), Founders: n.founders(), NewestCommand: n.newestCommand(),
 	}, nil
 }

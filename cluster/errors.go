@@ -23,6 +23,8 @@ var (
 	// ErrLogCut is returned when entries of the log are no longer there: a snapshot
 	// has taken their place.
 	ErrLogCut = errors.New("cluster: the entry was cut off the log")
+	// ErrTooOld is returned when the log holds commands that this program does not know.
+	ErrTooOld = errors.New("cluster: this program is too old for its data folder")
 	// ErrRemoved is returned when the node is no longer a member of its cluster.
 	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
 	// ErrNoSuchNode is returned when a named node is neither a member nor seen.

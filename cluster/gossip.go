@@ -54,7 +54,7 @@ type gossip struct {
 	// only during its calls to us may they be read.
 	mu    sync.Mutex
 	live  map[string]member
-	known map[string]string // gossip addresses of nodes that were ever seen, by id
+	known map[string]member // other nodes that were ever seen, as they last were
 
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
@@ -89,7 +89,7 @@ func startGossip(ctx context.Context, opts *Options, meta func() *NodeMeta) (*go
 	}
 	g := &gossip{
 		opts: opts, meta: meta, logger: opts.Logger.With("component", "gossip"),
-		changed: newSignal(), live: make(map[string]member), known: make(map[string]string),
+		changed: newSignal(), live: make(map[string]member), known: make(map[string]member),
 	}
 	conf := memberlist.DefaultLANConfig()
 	conf.Name = opts.ID
@@ -184,9 +184,9 @@ func (g *gossip) missing() []string {
 	if len(g.live) < max(2, g.opts.BootstrapExpect) {
 		out = g.others()
 	}
-	for id, address := range g.known {
+	for id, m := range g.known {
 		if _, ok := g.live[id]; !ok {
-			out = append(out, address)
+			out = append(out, m.gossip)
 		}
 	}
 	return out
@@ -207,6 +207,17 @@ func (g *gossip) members() []member {
 	return out
 }
 
+// last is how another node was when it was last seen.
+func (g *gossip) last(id string) (member, bool) {
+	if g == nil {
+		return member{}, false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m, ok := g.known[id]
+	return m, ok
+}
+
 // take copies what memberlist tells of a node.
 func (g *gossip) take(node *memberlist.Node) {
 	meta := &NodeMeta{}
@@ -215,9 +226,10 @@ func (g *gossip) take(node *memberlist.Node) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.live[node.Name] = member{NodeMeta: meta, gossip: node.Address()}
+	m := member{NodeMeta: meta, gossip: node.Address()}
+	g.live[node.Name] = m
 	if node.Name != g.opts.ID {
-		g.known[node.Name] = node.Address()
+		g.known[node.Name] = m
 	}
 }
 

@@ -125,7 +125,7 @@ func (n *Node) openTerm() bool {
 	data, err := command.Encode(&command.Entry{Commands: []*command.Command{{
 		TimeMs: n.clock.stamp(),
 		Kind:   &command.Command_OpenTerm{OpenTerm: &command.OpenTerm{LeaderId: n.opts.ID}},
-	}}})
+	}}}, n.commandVersion())
 	if err != nil {
 		n.logger.Error("the term can't be opened", "term", term, "error", err)
 		return false
@@ -249,7 +249,7 @@ func (n *Node) apply(batch []*proposal) {
 
 // propose puts an entry in the log and answers those whose proposals are in it.
 func (n *Node) propose(in []*proposal, entry *command.Entry) {
-	data, err := command.Encode(entry)
+	data, err := command.Encode(entry, n.commandVersion())
 	if err != nil {
 		// Each was validated before it came here.
 		n.logger.Error("an entry can't be encoded", "error", err)

@@ -20,6 +20,9 @@ type Machine interface {
 	WaitApplied(ctx context.Context, index uint64) error
 	// TimeMs returns replicated time and when this node learned it.
 	TimeMs() (replicated uint64, appliedAt time.Time)
+	// CommandVersions returns the command version that is in use in the cluster and
+	// the newest one that this machine applies.
+	CommandVersions() (inUse, newest uint32)
 	// NeedsRestore tells whether the state must be restored from the snapshot
 	// with this index before the log can go on.
 	NeedsRestore(latestSnapshotIndex uint64) bool

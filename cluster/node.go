@@ -35,8 +35,10 @@ type Node struct {
 	leadership leadership
 	identity   atomic.Pointer[string]
 	proven     atomic.Pointer[proof]
-	caughtUp   atomic.Bool
-	figures    struct{ entries, transactions atomic.Uint64 }
+	// behind is which member keeps the leader from raising the command version.
+	behind   atomic.Pointer[string]
+	caughtUp atomic.Bool
+	figures  struct{ entries, transactions atomic.Uint64 }
 
 	coalescer  *batcher // leader: proposals to the log
 	forwarder  *batcher // others: proposals to the leader
@@ -87,6 +89,9 @@ func (n *Node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.store.checkKnown(n.newestCommand()); err != nil {
+		return err
+	}
 	if n.port, err = openPort(n.opts); err != nil {
 		return err
 	}
@@ -119,6 +124,7 @@ func (n *Node) start(ctx context.Context) error {
 	}))
 	n.run(func(ctx context.Context) { n.observe(ctx, seen) })
 	n.run(n.lead)
+	n.run(n.keepUp)
 	if n.gossip, err = startGossip(ctx, &n.opts, n.meta); err != nil {
 		return err
 	}
@@ -179,7 +185,7 @@ func (n *Node) meta() *NodeMeta {
 	return &NodeMeta{
 		Id: n.opts.ID, HttpAddress: n.opts.HTTPAdvertise, ClusterAddress: n.port.advertise,
 		Version: n.opts.Version, BootstrapExpect: uint32(n.opts.BootstrapExpect),
-		ClusterHash: clusterHash(n.ClusterID()),
+		ClusterHash: clusterHash(n.ClusterID()), NewestCommand: n.newestCommand(),
 	}
 }
 

@@ -30,7 +30,7 @@ func backup(t *testing.T, rows int) (stream []byte, header fsm.Header) {
 	for i := range rows {
 		tx.Writes = append(tx.Writes, command.PutValue(key(fmt.Sprintf("old %06d", i)), []byte("old")))
 	}
-	data, err := command.Encode(&command.Entry{Commands: []*command.Command{{TimeMs: 1, Kind: &command.Command_Transaction{Transaction: tx}}}})
+	data, err := command.Encode(&command.Entry{Commands: []*command.Command{{TimeMs: 1, Kind: &command.Command_Transaction{Transaction: tx}}}}, command.FirstVersion)
 	if err != nil {
 		t.Fatal(err)
 	}

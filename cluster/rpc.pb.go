@@ -104,7 +104,9 @@ type NodeMeta struct {
 	Version         string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	BootstrapExpect uint32                 `protobuf:"varint,5,opt,name=bootstrap_expect,json=bootstrapExpect,proto3" json:"bootstrap_expect,omitempty"`
 	// First bytes of a hash of the cluster's identity; empty before there is one.
-	ClusterHash   []byte `protobuf:"bytes,6,opt,name=cluster_hash,json=clusterHash,proto3" json:"cluster_hash,omitempty"`
+	ClusterHash []byte `protobuf:"bytes,6,opt,name=cluster_hash,json=clusterHash,proto3" json:"cluster_hash,omitempty"`
+	// Newest version of commands that its program applies; 0 is 1.
+	NewestCommand uint32 `protobuf:"varint,7,opt,name=newest_command,json=newestCommand,proto3" json:"newest_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -181,6 +183,13 @@ func (x *NodeMeta) GetClusterHash() []byte {
 	return nil
 }
 
+func (x *NodeMeta) GetNewestCommand() uint32 {
+	if x != nil {
+		return x.NewestCommand
+	}
+	return 0
+}
+
 // HelloRequest asks a node who it is and whom it sees, before there is a cluster.
 type HelloRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -242,7 +251,9 @@ type HelloResponse struct {
 	HasState        bool   `protobuf:"varint,3,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
 	BootstrapExpect uint32 `protobuf:"varint,4,opt,name=bootstrap_expect,json=bootstrapExpect,proto3" json:"bootstrap_expect,omitempty"`
 	// The nodes that it would found a cluster with, itself included, sorted by id.
-	Founders      []*Founder `protobuf:"bytes,5,rep,name=founders,proto3" json:"founders,omitempty"`
+	Founders []*Founder `protobuf:"bytes,5,rep,name=founders,proto3" json:"founders,omitempty"`
+	// As in NodeMeta.
+	NewestCommand uint32 `protobuf:"varint,6,opt,name=newest_command,json=newestCommand,proto3" json:"newest_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +321,13 @@ func (x *HelloResponse) GetFounders() []*Founder {
 		return x.Founders
 	}
 	return nil
+}
+
+func (x *HelloResponse) GetNewestCommand() uint32 {
+	if x != nil {
+		return x.NewestCommand
+	}
+	return 0
 }
 
 type Founder struct {
@@ -770,7 +788,9 @@ type StatusResponse struct {
 	Version       string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	HttpAddress   string `protobuf:"bytes,10,opt,name=http_address,json=httpAddress,proto3" json:"http_address,omitempty"`
 	// Why it is not ready; empty when it is.
-	NotReady      string `protobuf:"bytes,11,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	NotReady string `protobuf:"bytes,11,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	// As in NodeMeta.
+	NewestCommand uint32 `protobuf:"varint,15,opt,name=newest_command,json=newestCommand,proto3" json:"newest_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -882,29 +902,38 @@ func (x *StatusResponse) GetNotReady() string {
 	return ""
 }
 
+func (x *StatusResponse) GetNewestCommand() uint32 {
+	if x != nil {
+		return x.NewestCommand
+	}
+	return 0
+}
+
 var File_cluster_rpc_proto protoreflect.FileDescriptor
 
 const file_cluster_rpc_proto_rawDesc = "" +
 	"\n" +
-	"\x11cluster/rpc.proto\x12\x13floeberg.cluster.v1\x1a\x19fsm/command/command.proto\"\xce\x01\n" +
+	"\x11cluster/rpc.proto\x12\x13floeberg.cluster.v1\x1a\x19fsm/command/command.proto\"\xf5\x01\n" +
 	"\bNodeMeta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fhttp_address\x18\x02 \x01(\tR\vhttpAddress\x12'\n" +
 	"\x0fcluster_address\x18\x03 \x01(\tR\x0eclusterAddress\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12)\n" +
 	"\x10bootstrap_expect\x18\x05 \x01(\rR\x0fbootstrapExpect\x12!\n" +
-	"\fcluster_hash\x18\x06 \x01(\fR\vclusterHash\"=\n" +
+	"\fcluster_hash\x18\x06 \x01(\fR\vclusterHash\x12%\n" +
+	"\x0enewest_command\x18\a \x01(\rR\rnewestCommand\"=\n" +
 	"\fHelloRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\xc0\x01\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\xe7\x01\n" +
 	"\rHelloResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x1b\n" +
 	"\thas_state\x18\x03 \x01(\bR\bhasState\x12)\n" +
 	"\x10bootstrap_expect\x18\x04 \x01(\rR\x0fbootstrapExpect\x128\n" +
-	"\bfounders\x18\x05 \x03(\v2\x1c.floeberg.cluster.v1.FounderR\bfounders\"B\n" +
+	"\bfounders\x18\x05 \x03(\v2\x1c.floeberg.cluster.v1.FounderR\bfounders\x12%\n" +
+	"\x0enewest_command\x18\x06 \x01(\rR\rnewestCommand\"B\n" +
 	"\aFounder\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fcluster_address\x18\x02 \x01(\tR\x0eclusterAddress\"l\n" +
@@ -941,7 +970,7 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\tconfirmed\x18\x01 \x01(\bR\tconfirmed\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x15\n" +
 	"\x06now_ms\x18\x03 \x01(\x04R\x05nowMs\"\x0f\n" +
-	"\rStatusRequest\"\xd0\x02\n" +
+	"\rStatusRequest\"\xf7\x02\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -955,7 +984,8 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\tR\aversion\x12!\n" +
 	"\fhttp_address\x18\n" +
 	" \x01(\tR\vhttpAddress\x12\x1b\n" +
-	"\tnot_ready\x18\v \x01(\tR\bnotReadyB&Z$github.com/floeberg/floeberg/clusterb\x06proto3"
+	"\tnot_ready\x18\v \x01(\tR\bnotReady\x12%\n" +
+	"\x0enewest_command\x18\x0f \x01(\rR\rnewestCommandB&Z$github.com/floeberg/floeberg/clusterb\x06proto3"
 
 var (
 	file_cluster_rpc_proto_rawDescOnce sync.Once

@@ -27,7 +27,13 @@ type Status struct {
 	LastContact time.Time
 	// NotReady is why the node should get no requests; empty when it should.
 	NotReady string
-	Peers    []Peer
+	// CommandVersion is the command version in use in the cluster, NewestCommand the
+	// newest that this node applies.
+	CommandVersion, NewestCommand uint32
+	// UpgradeWaits is, on the leader, why no newer command version is in use; empty
+	// where none could be.
+	UpgradeWaits string
+	Peers        []Peer
 }
 
 // Peer is a member of the cluster, this node included, or a node that is seen
@@ -51,6 +57,10 @@ func (n *Node) Status() Status {
 		State: n.raft.State().String(), LeaderID: leaderID,
 		Term: n.raft.CurrentTerm(), CommitIndex: n.raft.CommitIndex(), AppliedIndex: applied,
 		LastContact: n.raft.LastContact(), NotReady: n.notReady(), Peers: n.peers(),
+	}
+	s.CommandVersion, s.NewestCommand = n.machine.CommandVersions()
+	if why := n.behind.Load(); why != nil && n.leads() {
+		s.UpgradeWaits = *why
 	}
 	for _, p := range s.Peers {
 		if p.ID == leaderID {
@@ -184,7 +194,7 @@ func (n *Node) answerStatus(context.Context, *StatusRequest) (*StatusResponse, e
 	resp := &StatusResponse{
 		Id: s.ID, ClusterId: s.ClusterID, State: s.State, LeaderId: s.LeaderID, Term: s.Term,
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, Version: s.Version,
-		HttpAddress: n.opts.HTTPAdvertise, NotReady: s.NotReady,
+		HttpAddress: n.opts.HTTPAdvertise, NotReady: s.NotReady, NewestCommand: s.NewestCommand,
 	}
 	if s.State != raft.Leader.String() && !s.LastContact.IsZero() {
 		resp.LastContactMs = uint64(max(time.Since(s.LastContact).Milliseconds(), 0))

@@ -72,7 +72,7 @@ func (m *Machine) applyRun(logs []*raft.Log, answers []any) (applied int, err er
 		}
 		var entry *command.Entry
 		if log.Type == raft.LogCommand {
-			if entry, refused = command.Decode(log.Data); refused != nil {
+			if entry, refused = command.Decode(log.Data, m.opts.NewestCommand); refused != nil {
 				refused = fmt.Errorf("fsm: entry %d can't be applied by this program: %w", log.Index, refused)
 				logs = logs[:i]
 				break

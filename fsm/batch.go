@@ -14,8 +14,8 @@ import (
 type batch struct {
 	rows *pebble.Batch
 	pos  moment
-	// before is the stored counters when the batch began.
-	before counters
+	// before is what the stored bookkeeping said when the batch began.
+	before moment
 	// moved is set once an entry is in it, heard once one of them told the time.
 	moved, heard bool
 	nextExpiry   uint64
@@ -37,7 +37,7 @@ func newBatch(db *pebble.DB, from *moment, nextExpiry uint64) *batch {
 	return &batch{
 		rows:       db.NewIndexedBatch(),
 		pos:        *from,
-		before:     from.counters,
+		before:     *from,
 		nextExpiry: nextExpiry,
 	}
 }
@@ -62,11 +62,18 @@ func (b *batch) entry(index, term uint64, entry *command.Entry) ([]command.Resul
 		b.heard = true
 		b.pos.timeMs = max(b.pos.timeMs, c.GetTimeMs())
 		result := command.Result{Outcome: command.Applied, Revision: b.pos.revision, Index: index}
-		if t := c.GetTransaction(); t != nil {
+		switch kind := c.GetKind().(type) {
+		case *command.Command_OpenTerm:
+		case *command.Command_RaiseVersion:
+			b.pos.version = max(b.pos.version, kind.RaiseVersion.GetVersion())
+		case *command.Command_Transaction:
 			var err error
-			if result, err = b.transaction(t); err != nil {
+			if result, err = b.transaction(kind.Transaction); err != nil {
 				return nil, err
 			}
+		default:
+			// Decode lets none through; a new kind that is forgotten here must not pass.
+			return nil, fmt.Errorf("%w: command %T", command.ErrUnknownCommand, kind)
 		}
 		results = append(results, result)
 	}
@@ -75,7 +82,13 @@ func (b *batch) entry(index, term uint64, entry *command.Entry) ([]command.Resul
 
 // finish writes the machine's own rows.
 func (b *batch) finish() error {
-	if b.pos.counters != b.before {
+	if b.pos.version != b.before.version {
+		b.value = appendVersion(b.value[:0], b.pos.version)
+		if err := b.set(versionKey, b.value); err != nil {
+			return err
+		}
+	}
+	if b.pos.counters != b.before.counters {
 		b.value = b.pos.counters.append(b.value[:0])
 		if err := b.set(countersKey, b.value); err != nil {
 			return err

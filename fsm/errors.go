@@ -10,6 +10,9 @@ var (
 	// ErrNewerFormat is returned when a data folder or a snapshot was written by a
 	// program that is newer than this one.
 	ErrNewerFormat = errors.New("fsm: written by a newer program")
+	// ErrNewerCommands is returned when a state or a snapshot is of a cluster that
+	// uses a newer command version than this program applies.
+	ErrNewerCommands = errors.New("fsm: the cluster uses newer commands than this program knows")
 	// ErrCorrupt is returned when stored bytes are not what was written.
 	ErrCorrupt = errors.New("fsm: corrupt state")
 	// ErrBadSnapshot is returned when a snapshot stream is damaged, cut short or

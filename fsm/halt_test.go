@@ -33,8 +33,8 @@ func strange(t *testing.T) map[string][]byte {
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	return map[string][]byte{
 		"no bytes":          {},
-		"newer format":      join([]byte{2}, known[1:]),
-		"format zero":       join([]byte{0}, known[1:]),
+		"newer version":     join([]byte{byte(newestTested + 1)}, known[1:]),
+		"version zero":      join([]byte{0}, known[1:]),
 		"not an entry":      {1, 0xFF, 0xFF},
 		"cut short":         known[:len(known)-1],
 		"field of entry":    join(known, field(2)),

@@ -173,6 +173,28 @@ func parseCounters(raw []byte) (counters, error) {
 	}, nil
 }
 
+// versionKey is where the command version in use is kept: the other row of
+// SpaceSystem. A cluster in which none was raised has no such row.
+//
+//	layout 1 | version 4
+var versionKey = []byte{byte(state.SpaceSystem), 0x02}
+
+const (
+	versionLayout = 1
+	versionBytes  = 1 + 4
+)
+
+func appendVersion(dst []byte, version uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, versionLayout), version)
+}
+
+func parseVersion(raw []byte) (uint32, error) {
+	if len(raw) != versionBytes || raw[0] != versionLayout {
+		return 0, fmt.Errorf("%w: command version of an unknown layout", ErrCorrupt)
+	}
+	return binary.BigEndian.Uint32(raw[1:]), nil
+}
+
 // position is where the state stands. It is kept in one row of SpaceMeta,
 // written in the same batch as what it speaks of.
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
 
+	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
 )
 
@@ -50,7 +51,9 @@ var _ raft.BatchingFSM = (*Machine)(nil)
 type moment struct {
 	position
 	counters
-	at time.Time
+	// version is the command version in use.
+	version uint32
+	at      time.Time
 }
 
 // Open opens the state in a folder, or makes a new one.
@@ -77,6 +80,9 @@ func Open(opts Options) (_ *Machine, err error) {
 		return nil, err
 	}
 	pos, err := readMoment(s.db)
+	if err == nil {
+		err = m.checkVersion(pos)
+	}
 	if err != nil {
 		s.release()
 		return nil, err
@@ -97,10 +103,28 @@ func readMoment(r pebble.Reader) (moment, error) {
 	if err != nil {
 		return out, err
 	}
-	return out, readRow(r, countersKey, func(raw []byte) (err error) {
+	err = readRow(r, countersKey, func(raw []byte) (err error) {
 		out.counters, err = parseCounters(raw)
 		return err
 	})
+	if err != nil {
+		return out, err
+	}
+	out.version = command.FirstVersion
+	return out, readRow(r, versionKey, func(raw []byte) (err error) {
+		out.version, err = parseVersion(raw)
+		return err
+	})
+}
+
+// checkVersion refuses a state in which commands are in use that this machine
+// does not apply: the next entry might be one.
+func (m *Machine) checkVersion(pos moment) error {
+	if pos.version <= m.opts.NewestCommand {
+		return nil
+	}
+	return fmt.Errorf("%w: version %d is in use, this program knows versions up to %d: run a newer one",
+		ErrNewerCommands, pos.version, m.opts.NewestCommand)
 }
 
 // readRow calls parse with a stored row, if there is one.
@@ -122,6 +146,12 @@ func readRow(r pebble.Reader, key []byte, parse func([]byte) error) error {
 func (m *Machine) Applied() (index, term uint64) {
 	p := m.pos.Load()
 	return p.index, p.term
+}
+
+// CommandVersions returns the command version that is in use in the cluster and
+// the newest one that this machine applies.
+func (m *Machine) CommandVersions() (inUse, newest uint32) {
+	return m.pos.Load().version, m.opts.NewestCommand
 }
 
 // TimeMs returns replicated time and the moment, on this node's clock, at which

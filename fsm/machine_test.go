@@ -34,13 +34,16 @@ func open(t testing.TB, fs vfs.FS) *fsm.Machine {
 }
 
 func options(fs vfs.FS, halt func(error)) fsm.Options {
-	return fsm.Options{Dir: dir, FS: fs, Halt: halt, CacheBytes: 1 << 20, MemTableBytes: 1 << 20}
+	return fsm.Options{Dir: dir, FS: fs, Halt: halt, CacheBytes: 1 << 20, MemTableBytes: 1 << 20, NewestCommand: newestTested}
 }
+
+// newestTested is the newest command version that machines of tests apply.
+const newestTested = command.NewestVersion + 2
 
 // entryLog is an entry of the log at an index.
 func entryLog(t testing.TB, index uint64, commands ...*command.Command) *raft.Log {
 	t.Helper()
-	data, err := command.Encode(&command.Entry{Commands: commands})
+	data, err := command.Encode(&command.Entry{Commands: commands}, command.FirstVersion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +57,10 @@ func at(timeMs uint64, tx *command.Transaction) *command.Command {
 
 func openTerm(timeMs uint64) *command.Command {
 	return &command.Command{TimeMs: timeMs, Kind: &command.Command_OpenTerm{OpenTerm: &command.OpenTerm{LeaderId: "a"}}}
+}
+
+func raise(timeMs uint64, version uint32) *command.Command {
+	return &command.Command{TimeMs: timeMs, Kind: &command.Command_RaiseVersion{RaiseVersion: &command.RaiseVersion{Version: version}}}
 }
 
 // id makes a transaction's identity of a number.
@@ -302,7 +309,7 @@ func TestReservedKeysAreRejected(t *testing.T) {
 	index := uint64(0)
 	for name, tx := range bad {
 		index++
-		if _, err := command.Encode(&command.Entry{Commands: []*command.Command{at(1, tx)}}); err == nil {
+		if _, err := command.Encode(&command.Entry{Commands: []*command.Command{at(1, tx)}}, command.FirstVersion); err == nil {
 			t.Errorf("%s: can be encoded", name)
 		}
 		// A program with a fault could have put it in the log all the same.

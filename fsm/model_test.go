@@ -18,6 +18,7 @@ import (
 type model struct {
 	timeMs   uint64
 	revision uint64
+	version  uint32
 	rows     map[string]modelRow
 	known    map[string]modelIdentity
 }
@@ -34,7 +35,7 @@ type modelIdentity struct {
 }
 
 func newModel() *model {
-	return &model{rows: map[string]modelRow{}, known: map[string]modelIdentity{}}
+	return &model{version: command.FirstVersion, rows: map[string]modelRow{}, known: map[string]modelIdentity{}}
 }
 
 // graceMs is how long past its deadline an identity is remembered at least.
@@ -44,6 +45,7 @@ const graceMs = 60_000
 // it depends on how far sweeping has come.
 func (m *model) apply(index uint64, c *command.Command) []command.Result {
 	m.timeMs = max(m.timeMs, c.GetTimeMs())
+	m.version = max(m.version, c.GetRaiseVersion().GetVersion())
 	tx := c.GetTransaction()
 	if tx == nil {
 		return []command.Result{{Outcome: command.Applied, Revision: m.revision, Index: index}}
@@ -178,7 +180,7 @@ func makeOther() *other {
 		{at(first+1, transaction(5_001, putUntil("longer name", "soon gone", last+10), putUntil("d", "gone", first+2)))},
 		{at(last, transaction(5_002, absent("a"), put("b", "never"))), at(last, transaction(5_003, put("c", "theirs again")))},
 	} {
-		data, err := command.Encode(&command.Entry{Commands: commands})
+		data, err := command.Encode(&command.Entry{Commands: commands}, command.FirstVersion)
 		if err != nil {
 			panic(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/floeberg/floeberg/fsm/command"
 )
 
 // The defaults of Options.
@@ -36,6 +38,9 @@ type Options struct {
 	// it is called before ApplyBatch returns. Nil panics with the reason, which is
 	// the only stop that nobody overlooks.
 	Halt func(error)
+	// NewestCommand is the newest command version that is applied; 0 is
+	// command.NewestVersion, all that this program can. Tests of upgrades set it.
+	NewestCommand uint32
 	// Now tells when, on this node, replicated time was last heard of. It never
 	// finds its way into the state. Nil is the real clock.
 	Now func() time.Time
@@ -59,6 +64,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = DefaultMemTableBytes
+	}
+	if o.NewestCommand == 0 {
+		o.NewestCommand = command.NewestVersion
 	}
 	if o.Halt == nil {
 		o.Halt = func(err error) { panic(err.Error()) }

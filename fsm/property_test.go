@@ -58,8 +58,11 @@ func history(rt *rapid.T) [][]*command.Command {
 	one := func() *command.Command {
 		now += rapid.SampledFrom([]uint64{0, 0, 1, 10, 100, 5_000, 70_000}).Draw(rt, "passes")
 		stamp := now - rapid.SampledFrom([]uint64{0, 0, 0, 20}).Draw(rt, "clock behind")
-		if rapid.IntRange(0, 9).Draw(rt, "kind") == 0 {
+		switch rapid.IntRange(0, 19).Draw(rt, "kind") {
+		case 0, 1:
 			return openTerm(stamp)
+		case 2:
+			return raise(stamp, rapid.Uint32Range(command.FirstVersion, newestTested).Draw(rt, "version"))
 		}
 		if len(sent) > 0 && rapid.IntRange(0, 4).Draw(rt, "again") == 0 {
 			return at(stamp, rapid.SampledFrom(sent).Draw(rt, "copy"))
@@ -146,6 +149,9 @@ func TestModel(t *testing.T) {
 					rt.Fatalf("entry %d, command %d: %+v instead of one of %+v", index, n, results[n], allowed)
 				}
 			}
+			if inUse, _ := m.CommandVersions(); inUse != want.version {
+				rt.Fatalf("after entry %d command version %d instead of %d", index, inUse, want.version)
+			}
 			if diff := cmp.Diff(want.contents(), contents(t, m)); diff != "" {
 				rt.Fatalf("after entry %d (-model +machine)\n%s", index, diff)
 			}
@@ -207,6 +213,10 @@ func TestSameBytes(t *testing.T) {
 			rt.Fatal("the states differ")
 		}
 		verify(t, n.machine)
+		before, _ := peaceful.CommandVersions()
+		if after, _ := n.machine.CommandVersions(); before != after {
+			rt.Fatalf("command version %d instead of %d", after, before)
+		}
 		if diff := cmp.Diff(contents(t, peaceful), contents(t, n.machine)); diff != "" {
 			rt.Fatalf("(-peaceful +disturbed)\n%s", diff)
 		}

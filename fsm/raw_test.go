@@ -15,5 +15,5 @@ func rawEntry(t testing.TB, commands ...*command.Command) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append([]byte{command.FormatVersion}, data...)
+	return append([]byte{byte(command.FirstVersion)}, data...)
 }

@@ -49,7 +49,12 @@ func (m *Machine) Restore(stream io.ReadCloser) (err error) {
 	}
 	next, pos, err := m.build(name, header, in)
 	if err != nil {
-		return errors.Join(err, m.folder.remove(name))
+		err = errors.Join(err, m.folder.remove(name))
+		if errors.Is(err, ErrNewerCommands) {
+			// Raft would offer the same snapshot for ever.
+			m.halt(err)
+		}
+		return err
 	}
 	if err := m.folder.setCurrent(name); err != nil {
 		// CURRENT may or may not have changed on disk. The new state is left where it
@@ -119,7 +124,7 @@ func (m *Machine) build(name string, header Header, in io.Reader) (_ *store, pos
 	if pos.position != start || pos.timeMs != header.TimeMs || pos.revision != header.Revision {
 		return nil, pos, fmt.Errorf("%w: its rows are not those of its header", ErrBadSnapshot)
 	}
-	return next, pos, nil
+	return next, pos, m.checkVersion(pos)
 }
 
 // replace puts a restored store in the place of the old one.

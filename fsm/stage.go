@@ -16,12 +16,17 @@ import (
 // of this one. It tells whether there is such a store: the stream may be damaged.
 func (b *batch) restore(t *command.Transaction) (ok bool, err error) {
 	next, pos, err := b.staging.store(b.rows, b.pos.timeMs, t.GetRestore())
-	if errors.Is(err, ErrBadSnapshot) {
-		// The same on every node: the stream is in the state.
+	if errors.Is(err, ErrBadSnapshot) || errors.Is(err, ErrNewerCommands) {
+		// The same on every node: the stream is in the state, and no node knows only
+		// versions that are older than the one in use.
 		return false, nil
 	}
 	if err != nil {
 		return false, err
+	}
+	if pos.version > b.pos.version {
+		// What is to be used is raised by a command of its own, once all members know it.
+		return false, b.staging.machine.discard(next)
 	}
 	rows := b.rows
 	b.next, b.rows = next, next.db.NewIndexedBatch()
@@ -31,7 +36,7 @@ func (b *batch) restore(t *command.Transaction) (ok bool, err error) {
 		b.next, b.rows = nil, rows
 		return false, err
 	}
-	b.before = pos.counters
+	b.before = pos
 	b.pos.sum = pos.sum
 	b.pos.revision = max(b.pos.revision, pos.revision)
 	b.pos.timeMs = max(b.pos.timeMs, pos.timeMs)

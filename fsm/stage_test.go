@@ -121,11 +121,52 @@ func TestRestoreByEntryRefused(t *testing.T) {
 	if !ok || results[0].Outcome != command.Applied || results[1].Failed != command.Malformed {
 		t.Errorf("not alone: %+v", results)
 	}
-	if _, err := command.Encode(&command.Entry{Commands: []*command.Command{at(3, transaction(3)), at(3, giveWay(4))}}); !errors.Is(err, command.ErrInvalid) {
+	if _, err := command.Encode(&command.Entry{Commands: []*command.Command{at(3, transaction(3)), at(3, giveWay(4))}}, command.FirstVersion); !errors.Is(err, command.ErrInvalid) {
 		t.Errorf("encoding it: %v", err)
 	}
-	if _, err := command.Encode(&command.Entry{Commands: []*command.Command{at(3, &command.Transaction{Id: id(9), Restore: &command.Restore{}})}}); !errors.Is(err, command.ErrInvalid) {
+	if _, err := command.Encode(&command.Entry{Commands: []*command.Command{at(3, &command.Transaction{Id: id(9), Restore: &command.Restore{}})}}, command.FirstVersion); !errors.Is(err, command.ErrInvalid) {
 		t.Errorf("encoding a restore of nothing: %v", err)
+	}
+}
+
+// The command version in use is the cluster's own: a restore does not lower it, and
+// can't raise it past a member that does not know the newer one.
+func TestRestoreByEntryKeepsTheCommandVersion(t *testing.T) {
+	t.Parallel()
+	theirs := busy(t, "c")
+	applied, _ := theirs.Applied()
+	apply(t, theirs, applied+1, raise(90_000, newestTested-1))
+	stream := dump(t, theirs)
+	for name, tc := range map[string]struct {
+		ours, knows uint32
+		outcome     command.Outcome
+	}{
+		"older":                 {newestTested - 2, newestTested, command.Rejected},
+		"older, and knows less": {newestTested - 2, newestTested - 2, command.Rejected},
+		"same":                  {newestTested - 1, newestTested - 1, command.Applied},
+		"newer":                 {newestTested, newestTested, command.Applied},
+	} {
+		opts := options(vfs.NewMem(), func(err error) { t.Errorf("%s: halted: %v", name, err) })
+		opts.NewestCommand = tc.knows
+		m, err := fsm.Open(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, m, 1, raise(1, tc.ours))
+		one(t, m, 2, 1, bring(101, stream))
+		got := one(t, m, 3, 100_000, giveWay(102, put("mine", "1")))
+		if got.Outcome != tc.outcome {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if now := inUse(m); now != tc.ours {
+			t.Errorf("%s: version %d is in use, not %d any more", name, now, tc.ours)
+		}
+		verify(t, m)
+		again := open(t, vfs.NewMem())
+		if err := restore(again, dump(t, m)); err != nil || inUse(again) != tc.ours {
+			t.Errorf("%s: its snapshot: %v, version %d", name, err, inUse(again))
+		}
+		closeMachine(t, m)
 	}
 }
 

@@ -32,6 +32,9 @@ type Options struct {
 	Nodes int
 	// Adjust changes a node's options before each start.
 	Adjust func(i int, o *cluster.Options)
+	// NewestCommand is the newest command version that a node applies, at each start;
+	// 0 is what this program does. Default: 0 for all.
+	NewestCommand func(i int) uint32
 	// Logger gets what the nodes log. Default: shown when the test fails and
 	// FLOEBERG_TEST_LOG is set, else dropped.
 	Logger *slog.Logger
@@ -163,7 +166,11 @@ func (c *Cluster) TryStartNode(i int) error {
 		defer m.mu.Unlock()
 		m.halted = err
 	}
-	machine, err := fsm.Open(fsm.Options{Dir: filepath.Join(m.dir, "state"), Logger: logger, Halt: halt})
+	ofState := fsm.Options{Dir: filepath.Join(m.dir, "state"), Logger: logger, Halt: halt}
+	if c.opts.NewestCommand != nil {
+		ofState.NewestCommand = c.opts.NewestCommand(i)
+	}
+	machine, err := fsm.Open(ofState)
 	if err != nil {
 		return err
 	}

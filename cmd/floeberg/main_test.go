@@ -81,7 +81,7 @@ func TestVersion(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exitDone || stderr != "" {
 		t.Fatalf("exit code %d, %v, %q %q", code, err, stdout, stderr)
 	}
-	if got.Version == "" || !strings.HasPrefix(got.Go, "go") || got.Folder < 1 || got.State < 1 || got.Snapshot < 1 {
+	if got.Version == "" || !strings.HasPrefix(got.Go, "go") || got.OldestCommand != 1 || got.NewestCommand < 1 || got.Folder < 1 || got.State < 1 || got.Snapshot < 1 {
 		t.Errorf("got %+v", got)
 	}
 	if code, stdout, _ := command(t, "version"); code != exitDone || !strings.HasPrefix(stdout, "floeberg ") {

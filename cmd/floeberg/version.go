@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"strconv"
 
@@ -35,6 +36,7 @@ func versionCommand() *cobra.Command {
 			{"floeberg", info.Version},
 			{"go", info.Go},
 			{"platform", info.OS + "/" + info.Arch},
+			{"command versions", fmt.Sprintf("%d to %d", info.OldestCommand, info.NewestCommand)},
 			{"data folder format", strconv.Itoa(info.Folder)},
 			{"state format", strconv.Itoa(info.State)},
 			{"snapshot format", strconv.Itoa(info.Snapshot)},

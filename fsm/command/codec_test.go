@@ -3,6 +3,7 @@ package command_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -37,17 +38,64 @@ func full() *command.Entry {
 	}}
 }
 
-func TestEncodeDecode(t *testing.T) {
+func raise(version uint32) *command.Entry {
+	return &command.Entry{Commands: []*command.Command{
+		{TimeMs: 1_700_000_000_003, Kind: &command.Command_RaiseVersion{RaiseVersion: &command.RaiseVersion{Version: version}}},
+	}}
+}
+
+// An entry of a version that is not known, or one that raises the version to such
+// a one, is refused as a whole, and the refusal says which version it takes.
+func TestDecodeRefusesNewerVersions(t *testing.T) {
 	t.Parallel()
-	for name, entry := range map[string]*command.Entry{"full": full(), "empty": {}} {
-		data, err := command.Encode(entry)
+	const inUse, newest = 3, 4
+	for name, tc := range map[string]struct {
+		entry   *command.Entry
+		version uint32
+		ok      bool
+	}{
+		"in use":          {full(), inUse, true},
+		"newest":          {full(), newest, true},
+		"newer":           {full(), newest + 1, false},
+		"raised to known": {raise(newest), inUse, true},
+		"raised above":    {&command.Entry{Commands: append(full().GetCommands(), raise(newest+1).GetCommands()...)}, inUse, false},
+	} {
+		data, err := command.Encode(tc.entry, tc.version)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if data[0] != command.FormatVersion {
+		if data[0] != byte(tc.version) {
+			t.Errorf("%s: written as version %d", name, data[0])
+		}
+		got, err := command.Decode(data, newest)
+		if tc.ok && (err != nil || !proto.Equal(tc.entry, got)) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		if !tc.ok && (!errors.Is(err, command.ErrUnknownCommand) || !strings.Contains(err.Error(), "version 5") || !strings.Contains(err.Error(), "up to 4")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, version := range []uint32{0, 256} {
+		if _, err := command.Encode(full(), version); !errors.Is(err, command.ErrInvalid) {
+			t.Errorf("written as version %d: %v", version, err)
+		}
+		if _, err := command.Encode(raise(version), inUse); !errors.Is(err, command.ErrInvalid) {
+			t.Errorf("raised to version %d: %v", version, err)
+		}
+	}
+}
+
+func TestEncodeDecode(t *testing.T) {
+	t.Parallel()
+	for name, entry := range map[string]*command.Entry{"full": full(), "empty": {}} {
+		data, err := command.Encode(entry, command.FirstVersion)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if data[0] != byte(command.FirstVersion) {
 			t.Errorf("%s: format byte %d", name, data[0])
 		}
-		got, err := command.Decode(data)
+		got, err := command.Decode(data, command.NewestVersion)
 		if err != nil || !proto.Equal(entry, got) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
@@ -56,7 +104,7 @@ func TestEncodeDecode(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
-	good, err := command.Encode(full())
+	good, err := command.Encode(full(), command.FirstVersion)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,14 +114,15 @@ func TestDecodeRefuses(t *testing.T) {
 		err  error
 	}{
 		"nothing":      {nil, command.ErrMalformed},
-		"newer format": {append([]byte{command.FormatVersion + 1}, good[1:]...), command.ErrUnknownCommand},
+		"version 0":    {append([]byte{0}, good[1:]...), command.ErrMalformed},
+		"newer format": {append([]byte{byte(command.NewestVersion + 1)}, good[1:]...), command.ErrUnknownCommand},
 		"cut short":    {good[:len(good)-1], command.ErrMalformed},
 		"more fields":  {append(bytes.Clone(good), unknown...), command.ErrUnknownCommand},
-		"no kind":      {[]byte{command.FormatVersion, 0x0A, 0x00}, command.ErrUnknownCommand},
-		"no UTF-8":     {[]byte{command.FormatVersion, 0x0A, 0x05, 0x1A, 0x03, 0x0A, 0x01, 0xFF}, command.ErrMalformed},
+		"no kind":      {[]byte{byte(command.FirstVersion), 0x0A, 0x00}, command.ErrUnknownCommand},
+		"no UTF-8":     {[]byte{byte(command.FirstVersion), 0x0A, 0x05, 0x1A, 0x03, 0x0A, 0x01, 0xFF}, command.ErrMalformed},
 	}
 	for name, c := range cases {
-		if _, err := command.Decode(c.data); !errors.Is(err, c.err) {
+		if _, err := command.Decode(c.data, command.NewestVersion); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -85,9 +134,13 @@ func TestDecodeRefusesUnknownFieldsEverywhere(t *testing.T) {
 	t.Parallel()
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1)
 	places := map[string]func(*command.Entry) proto.Message{
-		"entry":         func(e *command.Entry) proto.Message { return e },
-		"command":       func(e *command.Entry) proto.Message { return e.GetCommands()[1] },
-		"open term":     func(e *command.Entry) proto.Message { return e.GetCommands()[0].GetOpenTerm() },
+		"entry":     func(e *command.Entry) proto.Message { return e },
+		"command":   func(e *command.Entry) proto.Message { return e.GetCommands()[1] },
+		"open term": func(e *command.Entry) proto.Message { return e.GetCommands()[0].GetOpenTerm() },
+		"raise version": func(e *command.Entry) proto.Message {
+			e.Commands = append(e.GetCommands(), raise(1).GetCommands()...)
+			return e.GetCommands()[len(e.GetCommands())-1].GetRaiseVersion()
+		},
 		"transaction":   func(e *command.Entry) proto.Message { return transaction(e) },
 		"precondition":  func(e *command.Entry) proto.Message { return transaction(e).GetPreconditions()[0] },
 		"revision":      func(e *command.Entry) proto.Message { return transaction(e).GetPreconditions()[2].GetAtRevision() },
@@ -100,14 +153,14 @@ func TestDecodeRefusesUnknownFieldsEverywhere(t *testing.T) {
 	for name, place := range places {
 		entry := full()
 		place(entry).ProtoReflect().SetUnknown(unknown)
-		if _, err := command.Encode(entry); !errors.Is(err, command.ErrUnknownCommand) {
+		if _, err := command.Encode(entry, command.FirstVersion); !errors.Is(err, command.ErrUnknownCommand) {
 			t.Errorf("%s: encoded with %v", name, err)
 		}
 		data, err := proto.Marshal(entry)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := command.Decode(append([]byte{command.FormatVersion}, data...)); !errors.Is(err, command.ErrUnknownCommand) {
+		if _, err := command.Decode(append([]byte{byte(command.FirstVersion)}, data...), command.NewestVersion); !errors.Is(err, command.ErrUnknownCommand) {
 			t.Errorf("%s: decoded with %v", name, err)
 		}
 	}
@@ -144,12 +197,12 @@ func TestEncodeRefuses(t *testing.T) {
 	for name, c := range cases {
 		entry := full()
 		c.change(transaction(entry))
-		if _, err := command.Encode(entry); !errors.Is(err, c.err) {
+		if _, err := command.Encode(entry, command.FirstVersion); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	many := &command.Entry{Commands: make([]*command.Command, command.MaxCommands+1)}
-	if _, err := command.Encode(many); !errors.Is(err, command.ErrTooLarge) {
+	if _, err := command.Encode(many, command.FirstVersion); !errors.Is(err, command.ErrTooLarge) {
 		t.Errorf("many commands: %v", err)
 	}
 	if err := transaction(full()).Validate(); err != nil {
@@ -170,15 +223,15 @@ func TestOutcomeNames(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	data, err := command.Encode(full())
+	data, err := command.Encode(full(), command.FirstVersion)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
 	f.Add([]byte{})
-	f.Add([]byte{command.FormatVersion, 0x0A, 0x00})
+	f.Add([]byte{byte(command.FirstVersion), 0x0A, 0x00})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		entry, err := command.Decode(data)
+		entry, err := command.Decode(data, command.NewestVersion)
 		if err != nil {
 			if !errors.Is(err, command.ErrUnknownCommand) && !errors.Is(err, command.ErrMalformed) {
 				t.Errorf("an error of no class: %v", err)
@@ -191,11 +244,11 @@ func FuzzDecode(f *testing.F) {
 				_ = tx.WellFormed()
 			}
 		}
-		again, err := command.Encode(entry)
+		again, err := command.Encode(entry, command.FirstVersion)
 		if err != nil {
 			return
 		}
-		back, err := command.Decode(again)
+		back, err := command.Decode(again, command.NewestVersion)
 		if err != nil || !proto.Equal(entry, back) {
 			t.Errorf("what was accepted does not come back: %v", err)
 		}

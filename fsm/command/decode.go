@@ -8,20 +8,18 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// FormatVersion is the first byte of every encoded entry: how the rest is
-// encoded. It stays 1 as long as the rest is a protobuf Entry; what is inside
-// grows by new field numbers, which older programs refuse by themselves.
-const FormatVersion byte = 1
-
-// Decode reads an entry. It is strict: whatever it does not know in full, at any
-// depth, is ErrUnknownCommand, because a member that is silently overlooked is a
-// node that silently diverges.
-func Decode(data []byte) (*Entry, error) {
+// Decode reads an entry. newest is the newest version that whoever asks applies.
+// It is strict: whatever is not known in full, at any depth, is ErrUnknownCommand,
+// because a member that is silently overlooked is a node that silently diverges.
+func Decode(data []byte, newest uint32) (*Entry, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%w: no bytes", ErrMalformed)
 	}
-	if data[0] != FormatVersion {
-		return nil, fmt.Errorf("%w: format %d, this program reads %d", ErrUnknownCommand, data[0], FormatVersion)
+	switch version := uint32(data[0]); {
+	case version < FirstVersion:
+		return nil, fmt.Errorf("%w: version %d", ErrMalformed, version)
+	case version > newest:
+		return nil, newerVersion(version, newest)
 	}
 	entry := &Entry{}
 	if err := proto.Unmarshal(data[1:], entry); err != nil {
@@ -30,7 +28,17 @@ func Decode(data []byte) (*Entry, error) {
 	if err := checkKnown(entry); err != nil {
 		return nil, err
 	}
+	for _, c := range entry.GetCommands() {
+		if v := c.GetRaiseVersion().GetVersion(); v > newest {
+			return nil, newerVersion(v, newest)
+		}
+	}
 	return entry, nil
+}
+
+func newerVersion(version, newest uint32) error {
+	return fmt.Errorf("%w: the cluster uses command version %d, this program knows versions up to %d: run a newer one",
+		ErrUnknownCommand, version, newest)
 }
 
 // checkKnown refuses an entry with members that this program does not know.
@@ -80,6 +88,8 @@ func checkFields(m protoreflect.Message) error {
 func (c *Command) checkKind() error {
 	switch kind := c.GetKind().(type) {
 	case *Command_OpenTerm:
+		return nil
+	case *Command_RaiseVersion:
 		return nil
 	case *Command_Transaction:
 		return kind.Transaction.checkKinds()

@@ -26,9 +26,13 @@ const (
 
 var errNoKind = errors.New("no kind that this program knows")
 
-// Encode writes an entry as the data of a log entry. It refuses what the state
-// machine would, so that nothing that can't be applied gets into the log.
-func Encode(entry *Entry) ([]byte, error) {
+// Encode writes an entry as the data of a log entry. version is the one in use in
+// the cluster. It refuses what the state machine would, so that nothing that can't
+// be applied gets into the log.
+func Encode(entry *Entry, version uint32) ([]byte, error) {
+	if err := checkVersion(version); err != nil {
+		return nil, err
+	}
 	if n := len(entry.GetCommands()); n > MaxCommands {
 		return nil, fmt.Errorf("%w: %d commands, at most %d", ErrTooLarge, n, MaxCommands)
 	}
@@ -47,7 +51,7 @@ func Encode(entry *Entry) ([]byte, error) {
 	if size > MaxEntryBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, MaxEntryBytes)
 	}
-	data := append(make([]byte, 0, size), FormatVersion)
+	data := append(make([]byte, 0, size), byte(version))
 	data, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(data, entry)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -71,8 +75,11 @@ func (c *Command) validate() error {
 	if err := c.checkKind(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if t := c.GetTransaction(); t != nil {
-		return t.Validate()
+	switch kind := c.GetKind().(type) {
+	case *Command_Transaction:
+		return kind.Transaction.Validate()
+	case *Command_RaiseVersion:
+		return checkVersion(kind.RaiseVersion.GetVersion())
 	}
 	return nil
 }

@@ -46,12 +46,12 @@ func TestGoldenEntries(t *testing.T) {
 		if err := prototext.Unmarshal(said, want); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		got, err := command.Decode(data)
+		got, err := command.Decode(data, command.NewestVersion)
 		if err != nil || !proto.Equal(want, got) {
 			t.Errorf("%s: %v, %v", file, got, err)
 			continue
 		}
-		again, err := command.Encode(got)
+		again, err := command.Encode(got, command.FirstVersion)
 		if err != nil || !bytes.Equal(data, again) {
 			t.Errorf("%s: encoded as %x, %v", file, again, err)
 		}
@@ -70,13 +70,14 @@ func writeMissing(t *testing.T) {
 			Writes:  []*command.Write{command.PutValue([]byte("\x11a"), []byte("value"))},
 			Restore: command.RestoreFrom([]byte("\x21"), []byte("\x22")),
 		}}}}},
+		"raise": raise(command.FirstVersion),
 	}
 	for name, entry := range entries {
 		path := filepath.Join("testdata", "v1", name)
 		if _, err := os.Stat(path + ".hex"); err == nil {
 			continue
 		}
-		data, err := command.Encode(entry)
+		data, err := command.Encode(entry, command.FirstVersion)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,8 +12,8 @@ func TimeMs(data []byte) (uint64, error) {
 	if len(data) == 0 {
 		return 0, fmt.Errorf("%w: no bytes", ErrMalformed)
 	}
-	if data[0] != FormatVersion {
-		return 0, fmt.Errorf("%w: format %d, this program reads %d", ErrUnknownCommand, data[0], FormatVersion)
+	if version := uint32(data[0]); version > NewestVersion {
+		return 0, newerVersion(version, NewestVersion)
 	}
 	const commands, timeMs = 1, 1
 	var latest uint64

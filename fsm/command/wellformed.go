@@ -13,8 +13,8 @@ const FirstOpenSpace byte = 0x10
 // WellFormed tells whether a transaction can be applied at all, whatever the
 // state is: an identity of the right length, keys in open keyspaces, ranges that
 // are not turned round. The state machine rejects what is not, and does so by
-// exactly these rules for as long as FormatVersion is 1: a rule added or dropped
-// here would make two versions of the program decide differently.
+// exactly these rules whatever version is in use: a rule added or dropped here
+// would make two versions of the program decide differently.
 func (t *Transaction) WellFormed() error {
 	if len(t.GetId()) != IDBytes {
 		return fmt.Errorf("%w: identity of %d bytes instead of %d", ErrInvalid, len(t.GetId()), IDBytes)

@@ -50,7 +50,7 @@ func (l *Log) Propose(_ context.Context, tx *command.Transaction) (command.Resul
 	tx.DeadlineMs = l.NowMs() + 60_000
 	data, err := command.Encode(&command.Entry{Commands: []*command.Command{{
 		TimeMs: l.NowMs(), Kind: &command.Command_Transaction{Transaction: tx},
-	}}})
+	}}}, command.FirstVersion)
 	if err != nil {
 		return command.Result{}, err
 	}

@@ -187,8 +187,11 @@ func (a *App) stateFigures() []ops.Figure {
 	if f.Halted {
 		halted = 1
 	}
+	inUse, newest := a.machine.CommandVersions()
 	return []ops.Figure{
 		{Name: "state_halted", Help: "1 when this node's state does not go on any more.", Value: halted},
+		{Name: "command_version", Help: "Command version in use in the cluster.", Value: float64(inUse)},
+		{Name: "newest_command_version", Help: "Newest command version that this node's program applies.", Value: float64(newest)},
 		{Name: "state_revision", Help: "Revision of the last change that wrote something.", Value: float64(f.Revision)},
 		{Name: "state_events_total", Help: "Events since the cluster began.", Counter: true, Value: float64(f.Events)},
 		{Name: "state_open_views", Help: "Views that hold on to the state as it was.", Value: float64(f.OpenViews)},

@@ -74,7 +74,7 @@ func (l *sharedLog) Propose(ctx context.Context, tx *command.Transaction) (comma
 	entry := &command.Entry{Commands: []*command.Command{{
 		TimeMs: l.NowMs(), Kind: &command.Command_Transaction{Transaction: tx},
 	}}}
-	data, err := command.Encode(entry)
+	data, err := command.Encode(entry, command.FirstVersion)
 	if err != nil {
 		return command.Result{}, err
 	}

@@ -51,7 +51,7 @@ func (l *sharedLog) Propose(ctx context.Context, tx *command.Transaction) (comma
 	tx.Id, tx.DeadlineMs = id[:], l.NowMs()+60_000
 	data, err := command.Encode(&command.Entry{Commands: []*command.Command{{
 		TimeMs: l.NowMs(), Kind: &command.Command_Transaction{Transaction: tx},
-	}}})
+	}}}, command.FirstVersion)
 	if err != nil {
 		return command.Result{}, err
 	}
