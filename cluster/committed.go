@@ -14,12 +14,13 @@ import (
 // beyond the first, so many bytes; none where from is not committed yet. Entries
 // that were cut off the log are ErrLogCut.
 func (n *Node) Committed(from uint64, maxEntries, maxBytes int) ([]fsm.Entry, error) {
+	stored := &logs{n.store}
 	last := n.raft.CommitIndex()
 	var out []fsm.Entry
 	size := 0
 	for index := from; index <= last && len(out) < maxEntries; index++ {
 		var log raft.Log
-		err := n.store.bolt.GetLog(index, &log)
+		err := stored.read(index, &log)
 		if errors.Is(err, raft.ErrLogNotFound) {
 			if len(out) > 0 {
 				return out, nil
@@ -27,7 +28,7 @@ func (n *Node) Committed(from uint64, maxEntries, maxBytes int) ([]fsm.Entry, er
 			return nil, fmt.Errorf("%w: entry %d", ErrLogCut, index)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cluster: raft log: entry %d: %w", index, err)
+			return nil, logError(err)
 		}
 		if size += len(log.Data); size > maxBytes && len(out) > 0 {
 			break

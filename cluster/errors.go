@@ -25,6 +25,8 @@ var (
 	ErrLogCut = errors.New("cluster: the entry was cut off the log")
 	// ErrTooOld is returned when the log holds commands that this program does not know.
 	ErrTooOld = errors.New("cluster: this program is too old for its data folder")
+	// ErrDamaged is returned when a file of this node's is not what was written.
+	ErrDamaged = errors.New("cluster: damaged file")
 	// ErrRemoved is returned when the node is no longer a member of its cluster.
 	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
 	// ErrNoSuchNode is returned when a named node is neither a member nor seen.

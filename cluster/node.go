@@ -51,6 +51,7 @@ type Node struct {
 	raftEnded  chan struct{} // closed once raft does nothing any more
 	background sync.WaitGroup
 	draining   atomic.Bool
+	broken     atomic.Bool // it can't go on, and is about to be stopped
 	halted     sync.Once
 	shutdown   sync.Once
 	shutdownBy error
@@ -82,7 +83,7 @@ func Start(ctx context.Context, opts Options, machine Machine) (*Node, error) {
 func (n *Node) start(ctx context.Context) error {
 	logger := newRaftLogger(n.logger)
 	var err error
-	if n.store, err = openStore(&n.opts, logger); err != nil {
+	if n.store, err = openStore(&n.opts, logger, n.halt); err != nil {
 		return err
 	}
 	noRestore, err := n.store.check(n.machine)
@@ -108,8 +109,7 @@ func (n *Node) start(ctx context.Context) error {
 	})
 	watched := &watchedMachine{Machine: n.machine, before: n.transport.announce, after: n.opts.Events.applied}
 	conf := n.raftConfig(logger, noRestore)
-	n.raft, err = raft.NewRaft(conf, watched, &logs{n.store.bolt, n.store}, &stable{n.store.bolt, n.store}, n.store.snapshots, n.transport)
-	if err != nil {
+	if n.raft, err = n.store.start(conf, watched, n.transport); err != nil {
 		return fmt.Errorf("cluster: raft: %w", err)
 	}
 	ref.Store(n.raft)
@@ -135,6 +135,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.run(n.watchIdentity)
 	n.run(n.bootstrap)
 	n.run(n.catchUp)
+	n.run(n.replaceSnapshots)
 	return nil
 }
 
@@ -204,6 +205,7 @@ func (n *Node) GossipAddress() string { return n.gossip.address() }
 func (n *Node) NowMs() uint64 { return n.clock.now() }
 
 func (n *Node) halt(err error) {
+	n.broken.Store(true)
 	n.halted.Do(func() {
 		n.logger.Error("this node can't go on", "error", err)
 		go n.opts.Halt(err)

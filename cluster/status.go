@@ -116,6 +116,9 @@ func (n *Node) notReady() string {
 	switch {
 	case n.draining.Load():
 		return "shutting down"
+	case n.broken.Load():
+		// What is broken has a path in it, as below.
+		return "this node can't go on"
 	case state == raft.Shutdown:
 		return "raft has stopped"
 	case n.store.failure.Load() != nil:
@@ -234,8 +237,8 @@ func (n *Node) Figures() (Figures, error) {
 		f.LastContact = time.Since(last)
 	}
 	var err error
-	if f.LogFirst, err = n.store.bolt.FirstIndex(); err != nil {
-		return f, fmt.Errorf("cluster: raft log: %w", err)
+	if f.LogFirst, err = (&logs{n.store}).FirstIndex(); err != nil {
+		return f, logError(err)
 	}
 	f.LogLast = n.raft.LastIndex()
 	return f, nil

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -22,10 +23,6 @@ const (
 	logFile         = "raft.db"
 	lockTimeout     = time.Second
 	retainSnapshots = 2
-	// snapshotFolder and halfSnapshot are where raft writes snapshots and what ends
-	// the names of those that are not whole yet.
-	snapshotFolder = "snapshots"
-	halfSnapshot   = ".tmp"
 	// foundingTerm is the term of the founding configuration.
 	foundingTerm = 1
 )
@@ -36,48 +33,87 @@ var keyTerm = []byte("CurrentTerm")
 // store is what raft keeps on disk: log, term and vote in one bolt file,
 // snapshots beside it.
 type store struct {
+	dir       string
 	bolt      *raftboltdb.BoltStore
 	snapshots raft.SnapshotStore
+	files     *snapshotFiles
 	events    *Events
 	logger    *raftLogger
+	// sealedFrom is the entry from which on all have a checksum; 0 until that is known.
+	sealedFrom uint64
+	damage     damage
+	// applied is how far raft has taken the log; nil until it runs.
+	applied atomic.Pointer[func() uint64]
 	// failure is why the log could not be written the last time; nil when it could.
 	failure atomic.Pointer[error]
 	closed  chan struct{}
 	once    sync.Once
 }
 
-func openStore(opts *Options, logger *raftLogger) (*store, error) {
+// openStore opens what is on disk. Damage that is found there is told once.
+func openStore(opts *Options, logger *raftLogger, damaged func(error)) (_ *store, err error) {
+	s := &store{dir: opts.Dir, events: &opts.Events, logger: logger, closed: make(chan struct{})}
+	s.damage.told = damaged
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: data folder: %w", err)
 	}
-	path := filepath.Join(opts.Dir, logFile)
-	bolt, err := raftboltdb.New(raftboltdb.Options{
-		Path: path,
-		// The map makes finding free pages cheap in a file that was cut often.
-		BoltOptions: &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType},
-	})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
+	if err := s.openLog(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cluster: raft log %s: %w", path, err)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := s.seal(); err != nil {
+		return nil, logError(err)
 	}
 	// Only now: the log's lock says that no other process writes them.
 	if err := removeHalfSnapshots(opts.Dir); err != nil {
-		return nil, errors.Join(fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err), bolt.Close())
+		return nil, fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err)
 	}
-	files, err := raft.NewFileSnapshotStoreWithLogger(opts.Dir, retainSnapshots, logger)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err), bolt.Close())
+	if s.files, err = openSnapshots(opts.Dir, logger); err != nil {
+		return nil, fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err)
 	}
+	s.snapshots = &timedSnapshots{SnapshotStore: s.files, events: s.events}
 	// What is synced within a file is lost with the file, where a power loss takes
 	// its name: the log's, the snapshots' and this folder's.
 	if err := errors.Join(syncFolder(opts.Dir), syncFolder(filepath.Dir(opts.Dir))); err != nil {
-		return nil, errors.Join(fmt.Errorf("cluster: data folder: %w", err), bolt.Close())
+		return nil, fmt.Errorf("cluster: data folder: %w", err)
 	}
-	s := &store{bolt: bolt, events: &opts.Events, logger: logger, closed: make(chan struct{})}
-	s.snapshots = &timedSnapshots{SnapshotStore: files, events: s.events}
 	return s, nil
+}
+
+func (s *store) openLog() error {
+	err := s.guard(func() (err error) {
+		s.bolt, err = raftboltdb.New(raftboltdb.Options{
+			Path: s.path(),
+			// The map makes finding free pages cheap in a file that was cut often.
+			BoltOptions: &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType},
+		})
+		return err
+	})
+	var refused *fs.PathError
+	var failed syscall.Errno
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%w: %s", ErrInUse, s.path())
+	case errors.Is(err, ErrDamaged):
+		return err
+	case errors.As(err, &refused), errors.As(err, &failed):
+		return fmt.Errorf("cluster: raft log %s: %w", s.path(), err)
+	}
+	// What bolt says of the file's first pages.
+	return s.damage.report(s.path(), err)
+}
+
+func logError(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		return err // it says where
+	}
+	return fmt.Errorf("cluster: raft log: %w", err)
 }
 
 // syncFolder makes the names in a folder durable.
@@ -108,30 +144,56 @@ func removeHalfSnapshots(dir string) error {
 // check compares the state machine with what raft has, and tells whether raft
 // may leave the state as it is at the start.
 func (s *store) check(machine Machine) (noRestore bool, err error) {
-	last, err := s.bolt.LastIndex()
+	log := &logs{s}
+	first, err := log.FirstIndex()
 	if err != nil {
-		return false, fmt.Errorf("cluster: raft log: %w", err)
+		return false, logError(err)
 	}
-	snaps, err := s.snapshots.List()
+	last, err := log.LastIndex()
+	if err != nil {
+		return false, logError(err)
+	}
+	snapshot, err := s.usable(machine)
 	if err != nil {
 		return false, fmt.Errorf("cluster: snapshots: %w", err)
 	}
-	if last == 0 && len(snaps) == 0 {
+	if last == 0 && snapshot == 0 {
 		if err := s.forgetFounding(); err != nil {
 			return false, err
 		}
 	}
-	noRestore = true
-	if len(snaps) > 0 {
-		last = max(last, snaps[0].Index)
-		noRestore = !machine.NeedsRestore(snaps[0].Index)
+	if first > snapshot+1 {
+		return false, fmt.Errorf("%w: %s begins with entry %d, and there is no undamaged snapshot of what came before; %s",
+			ErrLogLost, s.path(), first, mend)
 	}
-	if applied, _ := machine.Applied(); applied > last {
+	if applied, _ := machine.Applied(); applied > max(last, snapshot) {
 		return false, fmt.Errorf("%w: entry %d is applied, but log and snapshots end at %d. "+
-			"%s was lost or replaced by an older copy. Put the right one back, or remove this node's whole data folder: "+
-			"it then gets everything from the others again", ErrLogLost, applied, last, logFile)
+			"%s was lost or replaced by an older copy. Put the right one back, or %s", ErrLogLost, applied, max(last, snapshot), s.path(), mend)
 	}
-	return noRestore, nil
+	return !machine.NeedsRestore(snapshot), nil
+}
+
+// usable returns the index of the snapshot that raft will start from; 0 is none.
+// One that has to be restored is read once before raft does, so that raft never
+// goes on from an older one without its being known.
+func (s *store) usable(machine Machine) (index uint64, err error) {
+	for {
+		snaps, err := s.snapshots.List()
+		if err != nil || len(snaps) == 0 {
+			return 0, err
+		}
+		index = snaps[0].Index
+		if !machine.NeedsRestore(index) {
+			return index, nil
+		}
+		_, stream, err := s.snapshots.Open(snaps[0].ID)
+		if err == nil {
+			return index, stream.Close()
+		}
+		if !errors.Is(err, ErrDamaged) {
+			return 0, err
+		}
+	}
 }
 
 // forgetFounding undoes a founding that was cut short. Raft writes the term and
@@ -139,48 +201,40 @@ func (s *store) check(machine Machine) (noRestore bool, err error) {
 // the node could never found a cluster again. Nobody votes or leads in that term,
 // so that nothing was promised in it.
 func (s *store) forgetFounding() error {
-	term, err := s.bolt.GetUint64(keyTerm)
+	term, err := s.getUint64(keyTerm)
 	if errors.Is(err, raftboltdb.ErrKeyNotFound) || err == nil && term != foundingTerm {
 		return nil
 	}
 	if err == nil {
-		err = s.bolt.SetUint64(keyTerm, 0)
+		err = (&stable{s}).SetUint64(keyTerm, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("cluster: raft log: %w", err)
+		return logError(err)
 	}
 	return nil
 }
 
+// closeTimeout bounds the closing of a damaged file: what a panic has left locked
+// in there is locked for ever.
+const closeTimeout = time.Second
+
 func (s *store) close() error {
-	s.once.Do(func() { close(s.closed) })
-	return s.bolt.Close()
+	s.release()
+	done := make(chan error, 1)
+	go func() { done <- contain(s.bolt.Close) }()
+	if s.damage.err() == nil {
+		return <-done
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeTimeout):
+		return nil // the process ends, and the lock with it
+	}
 }
 
 // release lets go of whatever waits for the disk, so that raft can stop.
 func (s *store) release() { s.once.Do(func() { close(s.closed) }) }
-
-// logs is the log as raft sees it. A write that fails makes a leader step down;
-// it is noted here, so that the node says why it is not ready.
-type logs struct {
-	*raftboltdb.BoltStore
-	store *store
-}
-
-var (
-	_ raft.LogStore    = (*logs)(nil)
-	_ raft.StableStore = (*stable)(nil)
-)
-
-// StoreLog implements raft.LogStore.
-func (l *logs) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
-
-// StoreLogs implements raft.LogStore.
-func (l *logs) StoreLogs(entries []*raft.Log) error {
-	err := l.BoltStore.StoreLogs(entries)
-	l.store.noted(err)
-	return err
-}
 
 func (s *store) noted(err error) {
 	if err == nil {
@@ -191,50 +245,6 @@ func (s *store) noted(err error) {
 	}
 	s.failure.Store(&err)
 	s.events.logStoreFailed(err)
-}
-
-// stable is term and vote as raft sees them. Raft panics where a new term can't
-// be saved. A full disk should not end the process: it can still answer reads,
-// and someone may make room. So saving is tried until it works; as long as it
-// does not, the node takes no part in elections, which is what it has to do.
-type stable struct {
-	*raftboltdb.BoltStore
-	store *store
-}
-
-const (
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
-)
-
-func (s *stable) persist(save func() error) error {
-	pause := firstRetry
-	for {
-		err := save()
-		s.store.noted(err)
-		if err == nil {
-			return nil
-		}
-		s.store.logger.Error("term and vote can't be saved", "error", err)
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, lastRetry)
-		case <-s.store.closed:
-			// The node is being shut down. Raft would panic on the error; ending its
-			// goroutine leaves the old term on disk, as after a crash.
-			runtime.Goexit()
-		}
-	}
-}
-
-// Set implements raft.StableStore.
-func (s *stable) Set(key, value []byte) error {
-	return s.persist(func() error { return s.BoltStore.Set(key, value) })
-}
-
-// SetUint64 implements raft.StableStore.
-func (s *stable) SetUint64(key []byte, value uint64) error {
-	return s.persist(func() error { return s.BoltStore.SetUint64(key, value) })
 }
 
 // timedSnapshots tells how long snapshots took and how large they are.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
@@ -14,7 +15,7 @@ import (
 func newTestStore(t *testing.T) *store {
 	t.Helper()
 	opts := &Options{Dir: filepath.Join(t.TempDir(), "raft")}
-	s, err := openStore(opts, newRaftLogger(slog.New(slog.DiscardHandler)))
+	s, err := openStore(opts, newRaftLogger(slog.New(slog.DiscardHandler)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ var errNoSpace = errors.New("no space left on device")
 func TestTermIsSavedWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	s := newTestStore(t)
-	st := &stable{s.bolt, s}
+	st := &stable{s}
 	tries := 0
 	err := st.persist(func() error {
 		tries++
@@ -38,7 +39,7 @@ func TestTermIsSavedWhenThereIsRoom(t *testing.T) {
 		if s.failure.Load() == nil {
 			t.Error("the failure was not noted")
 		}
-		return st.BoltStore.SetUint64([]byte("CurrentTerm"), 7)
+		return s.set(keyTerm, binary.BigEndian.AppendUint64(nil, 7))
 	})
 	if err != nil || tries != 3 {
 		t.Errorf("%d tries, error %v", tries, err)
@@ -57,7 +58,7 @@ func TestTermIsSavedWhenThereIsRoom(t *testing.T) {
 func TestShutdownDoesNotWaitForADiskThatStaysFull(t *testing.T) {
 	t.Parallel()
 	s := newTestStore(t)
-	st := &stable{s.bolt, s}
+	st := &stable{s}
 	ended := make(chan struct{})
 	began := make(chan struct{})
 	var once atomic.Bool
@@ -84,7 +85,7 @@ func TestFailedWritesOfTheLogAreTold(t *testing.T) {
 	s := newTestStore(t)
 	var told error
 	s.events = &Events{LogStoreFailed: func(err error) { told = err }}
-	l := &logs{s.bolt, s}
+	l := &logs{s}
 	if err := l.StoreLog(&raft.Log{Index: 1, Term: 1}); err != nil || told != nil {
 		t.Fatalf("a good write: %v, told %v", err, told)
 	}
@@ -102,7 +103,7 @@ func TestHalfWrittenSnapshotsAreRemoved(t *testing.T) {
 	t.Parallel()
 	opts := &Options{Dir: t.TempDir()}
 	logger := newRaftLogger(slog.New(slog.DiscardHandler))
-	s, err := openStore(opts, logger)
+	s, err := openStore(opts, logger, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestHalfWrittenSnapshotsAreRemoved(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openStore(opts, logger); err != nil {
+	if s, err = openStore(opts, logger, nil); err != nil {
 		t.Fatal(err)
 	}
 	left, err := os.ReadDir(filepath.Join(opts.Dir, "snapshots"))

@@ -91,7 +91,8 @@ func (n *Node) successor(ctx context.Context, id string) (Peer, error) {
 // includes it.
 func (n *Node) HandOver(ctx context.Context) {
 	n.draining.Store(true)
-	if n.raft.State() != raft.Leader || n.soleVoter() {
+	if n.raft.State() != raft.Leader || n.soleVoter() || n.store.damage.ended.Load() {
+		// Raft that has ended where it met damage would never answer.
 		return
 	}
 	var err error

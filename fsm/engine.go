@@ -74,9 +74,14 @@ func (l engineLogger) Errorf(format string, args ...any) {
 	l.m.opts.Logger.Error(fmt.Sprintf(format, args...), slog.String("from", "pebble"))
 }
 
-// Fatalf is called where Pebble can't go on. It must not return, whatever Halt does.
+// Fatalf is called where Pebble can't go on. It must not return, whatever Halt
+// does: whoever called it waits for the end of the process, with what it holds.
 func (l engineLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("fsm: the storage engine can't go on: "+format, args...)
 	l.m.halt(err)
-	panic(err.Error())
+	if l.m.failure() == nil {
+		// Nobody was told, because the machine is closing: a stop would wait for ever.
+		panic(err.Error())
+	}
+	select {}
 }
