@@ -30,6 +30,8 @@ type Options struct {
 	Warehouse string
 	// HTTP sends the requests; nil is a client with its own connections.
 	HTTP *http.Client
+	// Dial makes those connections; nil dials the address.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client asks a set of nodes. It may be used by many goroutines.
@@ -43,9 +45,12 @@ func New(o Options) *Client {
 	if o.Warehouse == "" {
 		o.Warehouse = "default"
 	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: 2 * time.Second}).DialContext
+	}
 	if o.HTTP == nil {
 		o.HTTP = &http.Client{Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			DialContext:         o.Dial,
 			MaxIdleConnsPerHost: 128,
 			IdleConnTimeout:     30 * time.Second,
 		}}

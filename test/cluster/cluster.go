@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,7 +92,7 @@ func Prepare(o Options) (*Cluster, error) {
 	c.options = o
 	var gossip []string
 	for i := range o.Nodes {
-		n, err := newNode(c.dir, i)
+		n, err := newNode(c.dir, i, o.host(i))
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -129,18 +130,32 @@ func (c *Cluster) URLs() []string {
 // Client asks all nodes in turn, a different one for every request, and goes to
 // the next only where a connection is refused or breaks.
 func (c *Cluster) Client() *client.Client {
-	return client.New(client.Options{URLs: c.URLs(), Token: c.token()})
+	return c.client(c.URLs()...)
 }
 
 // At asks node i only.
 func (c *Cluster) At(i int) *client.Client {
-	return client.New(client.Options{URLs: []string{c.Nodes[i].URL}, Token: c.token()})
+	return c.client(c.Nodes[i].URL)
 }
 
 // But asks all nodes in turn but node i.
 func (c *Cluster) But(i int) *client.Client {
 	urls := c.URLs()
-	return client.New(client.Options{URLs: append(urls[:i:i], urls[i+1:]...), Token: c.token()})
+	return c.client(append(urls[:i:i], urls[i+1:]...)...)
+}
+
+func (c *Cluster) client(urls ...string) *client.Client {
+	return client.New(client.Options{URLs: urls, Token: c.token(), Dial: c.dial})
+}
+
+// dial connects to a node's HTTP port, from where that is possible.
+func (c *Cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	for _, n := range c.Nodes {
+		if n.http == address {
+			return n.host.Dial(ctx, network, address)
+		}
+	}
+	return nil, fmt.Errorf("no node listens on %s", address)
 }
 
 func (c *Cluster) token() string {

@@ -24,9 +24,11 @@ type Node struct {
 	// ID is its --node-id, Dir its --data-dir, URL where it answers HTTP.
 	ID, Dir, URL string
 
+	host                  Host
 	http, cluster, gossip string // listening addresses
 	args, env             []string
 	logPath               string
+	probe                 *http.Client // of readiness and metrics
 
 	mu   sync.Mutex
 	proc *life
@@ -39,18 +41,31 @@ type life struct {
 	err  error         // valid after done
 }
 
-func newNode(dir string, i int) (*Node, error) {
-	n := &Node{ID: fmt.Sprintf("n%d", i+1)}
+func newNode(dir string, i int, host Host) (*Node, error) {
+	n := &Node{ID: fmt.Sprintf("n%d", i+1), host: host}
 	n.Dir = filepath.Join(dir, n.ID)
 	n.logPath = filepath.Join(dir, n.ID+".log")
-	for _, addr := range []*string{&n.http, &n.cluster, &n.gossip} {
+	for _, listen := range []struct {
+		addr *string
+		at   string
+	}{
+		{&n.http, loopback}, // clients are on the node's machine
+		{&n.cluster, host.Address()},
+		{&n.gossip, host.Address()},
+	} {
 		port, err := process.FreePort()
 		if err != nil {
 			return nil, err
 		}
-		*addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		*listen.addr = net.JoinHostPort(listen.at, strconv.Itoa(port))
 	}
 	n.URL = "http://" + n.http
+	// No connection is kept, so a node that is killed and started again is asked
+	// anew.
+	n.probe = &http.Client{
+		Timeout:   2 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: host.Dial},
+	}
 	return n, nil
 }
 
@@ -80,7 +95,7 @@ func (n *Node) Start() error {
 	}, n.args...)...)
 	cmd.Env = append(os.Environ(), n.env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := process.Start(cmd); err != nil {
+	if err := n.host.Start(cmd); err != nil {
 		return fmt.Errorf("starting node %s: %w", n.ID, err)
 	}
 	p := &life{cmd: cmd, done: make(chan struct{})}
@@ -198,13 +213,6 @@ func (n *Node) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// probe is where readiness and metrics are asked: no connection is kept, so a
-// node that is killed and started again is asked anew.
-var probe = &http.Client{
-	Timeout:   2 * time.Second,
-	Transport: &http.Transport{DisableKeepAlives: true},
-}
-
 // Get reads a page of the node without authentication: /health, /ready,
 // /metrics.
 func (n *Node) Get(ctx context.Context, path string) (status int, body string, err error) {
@@ -212,7 +220,7 @@ func (n *Node) Get(ctx context.Context, path string) (status int, body string, e
 	if err != nil {
 		return 0, "", err
 	}
-	res, err := probe.Do(req)
+	res, err := n.probe.Do(req)
 	if err != nil {
 		return 0, "", err
 	}

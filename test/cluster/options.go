@@ -26,6 +26,9 @@ type Options struct {
 	Env []string
 	// NoAuth starts the nodes without authentication.
 	NoAuth bool
+	// Hosts are the machines that the nodes run on, one for each; none is this
+	// machine's loopback for all.
+	Hosts []Host
 	// ReadyWithin bounds how long a start may take until every node is ready; 0
 	// is 30 seconds, which a busy machine needs.
 	ReadyWithin time.Duration
@@ -47,6 +50,9 @@ func (o Options) withDefaults() Options {
 }
 
 func (o Options) validate() error {
+	if len(o.Hosts) != 0 && len(o.Hosts) != o.Nodes {
+		return fmt.Errorf("%d hosts for %d nodes", len(o.Hosts), o.Nodes)
+	}
 	if o.Nodes < 1 {
 		return fmt.Errorf("a cluster of %d nodes", o.Nodes)
 	}
@@ -59,6 +65,9 @@ func (o Options) args() []string {
 		"--bootstrap-expect", fmt.Sprint(o.Nodes),
 		"--warehouse", o.Warehouse,
 		"--log-format", "text",
+	}
+	if len(o.Hosts) != 0 {
+		args = append(args, "--insecure-cluster")
 	}
 	if o.NoAuth {
 		args = append(args, "--auth", "off")

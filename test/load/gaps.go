@@ -1,6 +1,8 @@
 package load
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -50,4 +52,24 @@ func (g Gaps) Worst() time.Duration {
 		return 0
 	}
 	return slices.Max(g)
+}
+
+// enough is how many acknowledged changes show that a cluster works again.
+const enough = 20
+
+// AwaitWrites waits until changes were acknowledged after a moment.
+func (l *Load) AwaitWrites(ctx context.Context, after time.Time) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		written := len(l.History.Written(after, time.Now()))
+		if written >= enough {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited for %d changes, %d were acknowledged: %w", enough, written, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
