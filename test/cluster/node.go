@@ -23,6 +23,8 @@ import (
 type Node struct {
 	// ID is its --node-id, Dir its --data-dir, URL where it answers HTTP.
 	ID, Dir, URL string
+	// Program is what the next start runs; "" is Binary.
+	Program string
 
 	host                  Host
 	http, cluster, gossip string // listening addresses
@@ -76,9 +78,11 @@ func (n *Node) Start() error {
 	if n.proc != nil {
 		return fmt.Errorf("node %s runs already", n.ID)
 	}
-	path, err := Binary()
-	if err != nil {
-		return err
+	path, err := n.Program, error(nil)
+	if path == "" {
+		if path, err = Binary(); err != nil {
+			return err
+		}
 	}
 	log, err := os.OpenFile(n.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
