@@ -49,6 +49,9 @@ const (
 	SpaceUpload Space = 0x20
 	// SpacePurge is locations whose files are being deleted, with the task that does it.
 	SpacePurge Space = 0x1B
+	// SpaceRestore is the restoring of a backup: what is known of the last one, and
+	// the pieces of the snapshot while it is brought in.
+	SpaceRestore Space = 0x22
 )
 
 // ErrBadKey is returned when bytes are not a key of the expected keyspace.

@@ -1,0 +1,62 @@
+package restore
+
+import (
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+)
+
+// ownSpaces are of the cluster itself, and stay as they are in the one that takes on
+// another's state: its identity, since two clusters with one would take each other
+// for themselves.
+var ownSpaces = []state.Space{state.SpaceCluster}
+
+// keepOwn is the writes that bring back, after the state gave way, what the cluster
+// keeps: what is its own; its API keys, beside the restored ones, so that who
+// restores is not locked out; and its warehouses whose names the restored
+// state does not have.
+func keepOwn(v *state.View, restored map[string]bool) ([]*command.Write, error) {
+	var writes []*command.Write
+	for _, space := range ownSpaces {
+		r := state.SpaceRange(space)
+		writes = append(writes, command.DeleteKeys(r.Start, r.End))
+		if err := eachOwn(v, space, func(key []byte, value state.Value) error {
+			writes = append(writes, command.PutValue(key, value.Data))
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	err := eachOwn(v, state.SpaceAPIKey, func(key []byte, value state.Value) error {
+		rec := &state.APIKey{}
+		if err := state.Decode(value, rec); err != nil {
+			return err
+		}
+		writes = append(writes, command.PutExpiring(key, value.Data, rec.GetExpiresMs()))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = eachOwn(v, state.SpaceWarehouse, func(key []byte, value state.Value) error {
+		name, err := state.WarehouseName(key)
+		if err == nil && !restored[name] {
+			writes = append(writes, command.PutValue(key, value.Data))
+		}
+		return err
+	})
+	return writes, err
+}
+
+// eachOwn calls see with copies of what is in a keyspace.
+func eachOwn(v *state.View, space state.Space, see func(key []byte, value state.Value) error) error {
+	var failed error
+	err := v.Scan(state.SpaceRange(space), func(key []byte, value state.Value) bool {
+		value.Data = append([]byte(nil), value.Data...)
+		failed = see(append([]byte(nil), key...), value)
+		return failed == nil
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}

@@ -1,0 +1,135 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+)
+
+const (
+	// lease is how long a node can be silent and still be taken for alive.
+	lease = 30 * time.Second
+	// proposeTimeout bounds one step; a leader may have to be elected meanwhile.
+	proposeTimeout = time.Minute
+	// giveWayTimeout bounds the last step, in which each node builds its new state.
+	giveWayTimeout = 30 * time.Minute
+)
+
+// record is the replicated record of a restore in the hands of the node that works
+// on it. Every step is on condition that nobody else has changed it.
+type record struct {
+	log Log
+
+	mu       sync.Mutex
+	current  *state.Restore
+	revision uint64
+}
+
+// step is what a transaction does besides writing the record.
+type step struct {
+	preconditions []*command.Precondition
+	writes        []*command.Write
+	restore       *command.Restore
+	timeout       time.Duration
+	// giveBack ends the lease, so that another node can go on at once.
+	giveBack bool
+	// refused is the error where one of its preconditions does not hold.
+	refused error
+}
+
+// update changes the record, together with whatever else the step does.
+func (r *record) update(ctx context.Context, s step, change func(*state.Restore)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, ok := proto.Clone(r.current).(*state.Restore)
+	if !ok {
+		return fmt.Errorf("restore: a record that is none: %T", next)
+	}
+	change(next)
+	if next.LeaseMs = 0; underWay(next) && !s.giveBack {
+		next.LeaseMs = r.log.NowMs() + uint64(lease.Milliseconds())
+	}
+	value, err := state.Encode(next)
+	if err != nil {
+		return err
+	}
+	key := state.RestoreKey()
+	mine := command.KeyAbsent(key)
+	if r.revision > 0 {
+		mine = command.KeyUnchanged(key, r.revision)
+	}
+	if s.timeout == 0 {
+		s.timeout = proposeTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	result, err := r.log.Propose(ctx, &command.Transaction{
+		Preconditions: append([]*command.Precondition{mine}, s.preconditions...),
+		// The record comes last: a step may have removed it with other things.
+		Writes:  append(s.writes, command.PutValue(key, value)),
+		Restore: s.restore,
+	})
+	switch {
+	case err != nil:
+		return err
+	case result.Outcome == command.Rejected && result.Failed == command.Malformed:
+		return errRefused
+	case result.Outcome == command.Rejected && result.Failed == 0:
+		return errTakenOver
+	case result.Outcome == command.Rejected:
+		return s.refused
+	case result.Outcome != command.Applied:
+		return fmt.Errorf("restore: %w: the log took too long", context.DeadlineExceeded)
+	}
+	r.current, r.revision = next, result.Revision
+	return r.log.WaitApplied(ctx, result.Index)
+}
+
+func underWay(s *state.Restore) bool {
+	switch s.GetStatus() {
+	case state.RestoreStatus_RESTORE_STATUS_COPYING, state.RestoreStatus_RESTORE_STATUS_CHECKING:
+		return true
+	default:
+		return false
+	}
+}
+
+// empty are the ranges that must hold nothing, with what is in them.
+var empty = []struct {
+	space state.Space
+	what  string
+}{
+	{state.SpaceNamespace, "namespaces"},
+	{state.SpaceTable, "tables"},
+	{state.SpaceView, "views"},
+	{state.SpaceTask, "background jobs"},
+}
+
+// nothing is the preconditions of an empty cluster.
+func nothing() []*command.Precondition {
+	var out []*command.Precondition
+	for _, e := range empty {
+		r := state.SpaceRange(e.space)
+		out = append(out, command.RangeEmpty(r.Start, r.End))
+	}
+	return out
+}
+
+func checkEmpty(v *state.View) error {
+	for _, e := range empty {
+		none, err := v.Empty(state.SpaceRange(e.space))
+		if err != nil {
+			return err
+		}
+		if !none {
+			return fmt.Errorf("%w: it has %s, which would be lost; restore into a new cluster", ErrNotEmpty, e.what)
+		}
+	}
+	return nil
+}
