@@ -36,6 +36,9 @@ const (
 	ActionCommitTransaction Action = "CommitTransaction"
 	ActionListTasks         Action = "ListTasks"
 	ActionCancelTask        Action = "CancelTask"
+	ActionListBackups       Action = "ListBackups"
+	ActionCreateBackup      Action = "CreateBackup"
+	ActionVerifyBackup      Action = "VerifyBackup"
 	ActionManageKeys        Action = "ManageKeys"
 	ActionManageCluster     Action = "ManageCluster"
 	ActionManageWarehouse   Action = "ManageWarehouse"
@@ -70,7 +73,7 @@ func (a Action) Class() Class {
 		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
 	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
-		ActionListTasks, ActionCancelTask:
+		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup:
 		return ClassManage
 	}
 	return ClassNone

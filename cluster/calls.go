@@ -29,6 +29,7 @@ func (n *Node) serveCalls() *answers {
 	handle(n, mux, pathPropose, func() *ProposeRequest { return new(ProposeRequest) }, n.answerPropose)
 	handle(n, mux, pathReadIndex, func() *ReadIndexRequest { return new(ReadIndexRequest) }, n.answerReadIndex)
 	handle(n, mux, pathStatus, func() *StatusRequest { return new(StatusRequest) }, n.answerStatus)
+	handle(n, mux, pathService, func() *ServiceRequest { return new(ServiceRequest) }, n.answerService)
 	a := &answers{
 		server: &http.Server{
 			Handler:           mux,

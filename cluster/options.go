@@ -79,6 +79,9 @@ type Options struct {
 	// ReadyLag is how many entries a ready node may be behind. Default: 1024.
 	ReadyLag uint64
 
+	// Services are parts of the node that others ask by AskService, by name.
+	Services map[string]Service
+
 	// Logger gets what operators should see. Default: slog.Default().
 	Logger *slog.Logger
 	// Events are told what happens, for metrics and tests.

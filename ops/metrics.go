@@ -41,6 +41,9 @@ type Metrics struct {
 	orphans         prometheus.Counter
 	snapshots       prometheus.Histogram
 	snapshotBytes   prometheus.Gauge
+	uploads         prometheus.Histogram
+	uploadBytes     prometheus.Gauge
+	uploadFailures  prometheus.Counter
 	objectStore     *prometheus.HistogramVec
 	objectStoreErrs *prometheus.CounterVec
 	tableReports    *prometheus.CounterVec
@@ -77,6 +80,9 @@ func NewMetrics(version string) *Metrics {
 		orphans:        counter("orphaned_files_total", "Metadata files that no table points to and that were left in the store."),
 		snapshots:      histogram("snapshot_duration_seconds", "Time to write a snapshot of the state.", []float64{.01, .05, .1, .5, 1, 5, 10, 30, 60, 300}),
 		snapshotBytes:  gauge("snapshot_bytes", "Size of the last snapshot."),
+		uploads:        histogram("snapshot_upload_duration_seconds", "Time to stream a snapshot to the snapshot store and read it back.", []float64{.1, .5, 1, 5, 10, 30, 60, 300, 900, 3600}),
+		uploadBytes:    gauge("snapshot_upload_bytes", "Size of the last snapshot that this node wrote to the snapshot store."),
+		uploadFailures: counter("snapshot_upload_failures_total", "Snapshots that could not be written to the snapshot store, or were not there as they were written."),
 		objectStore:    histogramVec("object_store_duration_seconds", "Time of calls to the object store, with their retries.", "operation"),
 		objectStoreErrs: counterVec("object_store_errors_total",
 			"Calls to the object store that failed; a missing object is none.", "operation"),
@@ -101,7 +107,7 @@ func NewMetrics(version string) *Metrics {
 		counterFunc("cache_misses_total", "Loads whose table document had to be assembled.", m.cacheMisses.Load),
 		gaugeFunc("cache_hit_ratio", "Share of loads answered from the cache since the start.", m.hitRatio),
 		m.authFailures, m.authorizations, m.leaderChanges, m.forwarded, m.readIndex, m.apply, m.stateApply, m.panics,
-		m.conflicts, m.orphans, m.snapshots, m.snapshotBytes, m.objectStore, m.objectStoreErrs,
+		m.conflicts, m.orphans, m.snapshots, m.snapshotBytes, m.uploads, m.uploadBytes, m.uploadFailures, m.objectStore, m.objectStoreErrs,
 		m.tableReports, m.scanPlanning, m.scanFiles, m.scanBytes, m.commitDuration, m.commitAttempts,
 		m.taskRuns, m.taskDuration, m.purgedFiles, m.certificateReloads, build,
 		collectors.NewGoCollector(),
@@ -196,6 +202,15 @@ func (m *Metrics) SnapshotTaken(d time.Duration, bytes int64) {
 	m.snapshots.Observe(d.Seconds())
 	m.snapshotBytes.Set(float64(bytes))
 }
+
+// SnapshotUploaded tells of a snapshot that is in the snapshot store.
+func (m *Metrics) SnapshotUploaded(d time.Duration, bytes int64) {
+	m.uploads.Observe(d.Seconds())
+	m.uploadBytes.Set(float64(bytes))
+}
+
+// SnapshotUploadFailed tells of one that is not.
+func (m *Metrics) SnapshotUploadFailed() { m.uploadFailures.Inc() }
 
 // ObjectStore tells of a call to the object store.
 func (m *Metrics) ObjectStore(operation string, d time.Duration, failed bool) {

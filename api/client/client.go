@@ -274,7 +274,7 @@ func (c *Client) once(ctx context.Context, base string, r *request) ([]byte, err
 	if err != nil {
 		return nil, noAnswer(base, r, err)
 	}
-	if slices.Contains([]int{http.StatusOK, http.StatusNoContent}, res.StatusCode) {
+	if slices.Contains([]int{http.StatusOK, http.StatusAccepted, http.StatusNoContent}, res.StatusCode) {
 		return raw, nil
 	}
 	return nil, refusal(base, res, raw)

@@ -39,11 +39,14 @@ type Catalog interface {
 type Options struct {
 	// Catalog is required.
 	Catalog Catalog
+	// Backups is nil where there is no snapshot store.
+	Backups Backups
 }
 
 // api is the handlers' common ground.
 type api struct {
 	catalog Catalog
+	backups Backups
 }
 
 // Routes are the operations of operators.
@@ -51,7 +54,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Catalog == nil {
 		return nil, errors.New("management: Catalog is missing")
 	}
-	a := &api{catalog: opts.Catalog}
+	a := &api{catalog: opts.Catalog, backups: opts.Backups}
 	return []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
@@ -63,6 +66,12 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodGet, Path: pathTasks, Action: authz.ActionListTasks, Resource: onCluster, Query: []string{"status", "page_token", "page_size"}, Handle: a.listTasks},
 		{Method: http.MethodGet, Path: pathTask, Action: authz.ActionListTasks, Resource: onCluster, Handle: a.showTask},
 		{Method: http.MethodPost, Path: pathCancelTask, Action: authz.ActionCancelTask, Resource: onCluster, Change: true, Handle: a.cancelTask},
+
+		{Method: http.MethodGet, Path: pathBackups, Action: authz.ActionListBackups, Resource: onCluster, Query: pageQuery, Handle: a.listBackups, Store: true},
+		{Method: http.MethodPost, Path: pathBackups, Action: authz.ActionCreateBackup, Resource: onCluster, Change: true, Handle: a.createBackup},
+		{Method: http.MethodGet, Path: pathBackup, Action: authz.ActionListBackups, Resource: onCluster, Handle: a.showBackup, Store: true},
+		{Method: http.MethodPost, Path: pathBackup + "/verify", Action: authz.ActionVerifyBackup, Resource: onCluster, Change: true, Handle: a.verifyBackup},
+		{Method: http.MethodGet, Path: pathBackupWork, Action: authz.ActionListBackups, Resource: onCluster, Handle: a.showBackupWork},
 	}, nil
 }
 
@@ -74,6 +83,9 @@ const (
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"
 	pathCancelTask = pathTask + "/cancel"
+	pathBackups    = pathRoot + "/backups"
+	pathBackup     = pathBackups + "/{backup}"
+	pathBackupWork = pathBackups + "/operations/{operation}"
 )
 
 func onCluster(*serve.Call) authz.Resource { return authz.Resource{Kind: authz.KindCluster} }

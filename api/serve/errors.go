@@ -14,8 +14,10 @@ import (
 	"github.com/floeberg/floeberg/api/middleware"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg"
+	"github.com/floeberg/floeberg/internal/storage"
 )
 
 var (
@@ -117,6 +119,16 @@ var other = []struct {
 	{errNoMethod, verdict{status: http.StatusMethodNotAllowed, errorType: "MethodNotAllowedException", message: "This path is not served under this method"}},
 	{errNoEncoding, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},
 	{errNotReady, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
+	{backup.ErrNoStore, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},
+	{backup.ErrNoSnapshot, verdict{status: http.StatusNotFound, errorType: "NoSuchBackupException"}},
+	{backup.ErrNoOperation, verdict{status: http.StatusNotFound, errorType: "NoSuchOperationException"}},
+	{backup.ErrDamaged, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	{backup.ErrForeign, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	{backup.ErrNewerFormat, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	{backup.ErrKeyReused, verdict{status: http.StatusUnprocessableEntity, errorType: "UnprocessableEntityException"}},
+	{backup.ErrNotNow, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
+	{storage.ErrUnavailable, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
+	{storage.ErrDenied, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException"}},
 	{middleware.ErrBodyTooLarge, verdict{status: http.StatusRequestEntityTooLarge, errorType: "ContentTooLargeException"}},
 	{middleware.ErrBodyEncoded, verdict{status: http.StatusUnsupportedMediaType, errorType: "UnsupportedMediaTypeException"}},
 	{middleware.ErrBodyCorrupt, verdict{status: http.StatusBadRequest, errorType: "BadRequestException"}},

@@ -39,6 +39,9 @@ type Options struct {
 	// Ready tells why this node should get no requests; nil is a node that
 	// always should.
 	Ready func() error
+	// Warnings are what is not as it should be while the node is ready, in words that
+	// anybody may read. Nil has none.
+	Warnings func() []string
 	// Metrics answers /metrics; nil leaves that path out.
 	Metrics http.Handler
 	// Open are further operations that are answered to everybody.
@@ -84,6 +87,9 @@ func (o *Options) complete() error {
 	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
+	}
+	if o.Warnings == nil {
+		o.Warnings = func() []string { return nil }
 	}
 	setDefault(&o.MaxStaleness, 5*time.Second)
 	setDefault(&o.RequestTimeout, 30*time.Second)

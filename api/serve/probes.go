@@ -28,6 +28,8 @@ func (s *server) registerProbes(engine *gin.Engine) {
 
 type status struct {
 	Status string `json:"status"`
+	// Warnings are no reason to send requests elsewhere.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func (s *server) ready(g *gin.Context) {
@@ -35,5 +37,5 @@ func (s *server) ready(g *gin.Context) {
 		middleware.Fail(g, fmt.Errorf("%w: %w", errNotReady, err))
 		return
 	}
-	WriteJSON(g, http.StatusOK, status{Status: "ready"})
+	WriteJSON(g, http.StatusOK, status{Status: "ready", Warnings: s.opts.Warnings()})
 }

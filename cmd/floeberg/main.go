@@ -66,7 +66,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(), devCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
-		warehouseCommand(), taskCommand(), certCommand(), openapiCommand(), versionCommand(),
+		warehouseCommand(), taskCommand(), backupCommand(), certCommand(), openapiCommand(), versionCommand(),
 	)
 	return root
 }

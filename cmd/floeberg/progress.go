@@ -63,3 +63,49 @@ func (p *progress) end() {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }
+
+// byteProgress shows how far work on a stream of bytes has come: a bar on a
+// terminal, elsewhere a line for each phase and for each tenth of it.
+type byteProgress struct {
+	w        io.Writer
+	terminal bool
+	phase    string
+	tenth    int64
+}
+
+func newByteProgress(w io.Writer) *byteProgress {
+	return &byteProgress{w: w, terminal: isTerminal(w)}
+}
+
+// show shows a phase; total is 0 where it is not known.
+func (p *byteProgress) show(phase string, done, total int64) {
+	if phase == "" {
+		phase = "waiting"
+	}
+	text := phase
+	if done > 0 {
+		text += " " + sizeText(done)
+	}
+	tenth := int64(0)
+	if total > 0 {
+		text += " of " + sizeText(total)
+		tenth = done * 10 / total
+	}
+	switch {
+	case p.terminal && total > 0:
+		filled := int(done * barWidth / total)
+		fmt.Fprintf(p.w, "\r\x1b[K[%s%s] %s", strings.Repeat("#", filled), strings.Repeat(" ", barWidth-filled), text)
+	case p.terminal:
+		fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+	case phase != p.phase, tenth > p.tenth:
+		fmt.Fprintln(p.w, text)
+	}
+	p.phase, p.tenth = phase, tenth
+}
+
+// end takes the bar away: what comes now is the result.
+func (p *byteProgress) end() {
+	if p.terminal {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}

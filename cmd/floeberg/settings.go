@@ -13,10 +13,18 @@ import (
 // together with environment and file.
 func settingFlags(cmd *cobra.Command) func() (*config.Config, error) {
 	given := make(map[string]string)
+	addSettings(cmd, config.Settings(), given)
+	return func() (*config.Config, error) {
+		return config.Load(config.Sources{Flags: given, Environ: os.Environ()})
+	}
+}
+
+// addSettings adds flags for settings, and --config.
+func addSettings(cmd *cobra.Command, settings []config.Setting, given map[string]string) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(&settingFlag{name: config.FileFlag, given: given}, config.FileFlag, "TOML file with settings")
-	for _, s := range config.Settings() {
+	for _, s := range settings {
 		f := flags.VarPF(&settingFlag{name: s.Name, given: given, isSwitch: s.Switch}, s.Name, "", s.Usage)
 		f.DefValue = s.Default
 		if s.Note != "" {
@@ -25,9 +33,6 @@ func settingFlags(cmd *cobra.Command) func() (*config.Config, error) {
 		if s.Switch {
 			f.NoOptDefVal = "true"
 		}
-	}
-	return func() (*config.Config, error) {
-		return config.Load(config.Sources{Flags: given, Environ: os.Environ()})
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/internal/storage"
@@ -69,6 +70,7 @@ type App struct {
 	node        *cluster.Node
 	store       *lateStore
 	founding    *founding
+	keeper      atomic.Pointer[backup.Keeper] // nil without a snapshot store
 	tasks       atomic.Pointer[tasks.Runner]
 }
 
@@ -125,6 +127,8 @@ func (a *App) Start(ctx context.Context) (err error) {
 		a.joinCluster,
 		// The store needs the state, which says where the warehouse is.
 		a.openStore,
+		// Snapshots of the state go to a store of their own.
+		a.keepSnapshots,
 		// What the protocol serves is complete by then.
 		a.serveProtocol,
 		// Nobody waits for these, and what stops first was started last: another
@@ -238,6 +242,7 @@ func (a *App) clusterOptions() cluster.Options {
 		Logger:          a.bare.With(slog.String("room", "cluster")),
 		Events:          clusterEvents(a.metrics),
 		Halt:            a.halt,
+		Services:        map[string]cluster.Service{backupService: a.answerBackup},
 	}
 	if t := c.ClusterTLS; t.Given() {
 		opts.TLS = &cluster.TLSFiles{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile}
@@ -255,16 +260,7 @@ func (a *App) httpAdvertise() string {
 }
 
 func (a *App) openStore(ctx context.Context) error {
-	a.store = newLateStore(storage.Config{
-		S3: storage.S3Config{
-			Endpoint:        a.config.S3.Endpoint,
-			Region:          a.config.S3.Region,
-			AccessKeyID:     a.config.S3.AccessKeyID,
-			SecretAccessKey: a.config.S3.SecretAccessKey,
-			PathStyle:       a.config.S3.PathStyle,
-		},
-		Observe: storeObserver(a.metrics),
-	})
+	a.store = newLateStore(a.storeConfig())
 	a.undo.add("closing the object store", a.store.close)
 	f, err := newFounding(a)
 	if err != nil {
@@ -278,6 +274,21 @@ func (a *App) openStore(ctx context.Context) error {
 	f.start(context.WithoutCancel(ctx))
 	a.undo.add("setting up the cluster", func(context.Context) error { f.stop(); return nil })
 	return nil
+}
+
+// storeConfig is how object stores are reached.
+func (a *App) storeConfig() storage.Config {
+	return storage.Config{S3: s3Config(a.config.S3), Observe: storeObserver(a.metrics)}
+}
+
+func s3Config(c config.S3) storage.S3Config {
+	return storage.S3Config{
+		Endpoint:        c.Endpoint,
+		Region:          c.Region,
+		AccessKeyID:     c.AccessKeyID,
+		SecretAccessKey: c.SecretAccessKey,
+		PathStyle:       c.PathStyle,
+	}
 }
 
 func (a *App) serveProtocol(context.Context) error {
@@ -306,7 +317,7 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
-	managed, err := management.Routes(management.Options{Catalog: cat})
+	managed, err := management.Routes(management.Options{Catalog: cat, Backups: a.backups()})
 	if err != nil {
 		return err
 	}
@@ -321,6 +332,7 @@ func (a *App) serveProtocol(context.Context) error {
 		Logger:         a.logger.With(slog.String("room", "api")),
 		Events:         apiEvents(a.metrics),
 		Ready:          a.Ready,
+		Warnings:       a.snapshotHints,
 		Metrics:        a.metrics.Handler(),
 		Open:           append(rest.Open(), described...),
 		RequestContext: cluster.WithRequestID,

@@ -15,6 +15,7 @@ const (
 	nodeIDFile    = "node-id"
 	raftFolder    = "raft"
 	stateFolder   = "state"
+	scratchFolder = "scratch" // of no worth after the process that wrote it
 	adminKeyFile  = "admin.key"
 	pendingSuffix = ".pending"
 )

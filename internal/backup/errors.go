@@ -13,4 +13,12 @@ var (
 	ErrForeign = errors.New("snapshot of another cluster")
 	// ErrKey is returned when there is no key for a snapshot, or keys can't be read.
 	ErrKey = errors.New("snapshot key")
+	// ErrNoStore is returned when a node has no snapshot store.
+	ErrNoStore = errors.New("there is no snapshot store: start the nodes with --snapshot-store")
+	// ErrNotNow is returned when nothing was begun and a later try may succeed.
+	ErrNotNow = errors.New("not now")
+	// ErrKeyReused is returned when the key of a request was that of another one.
+	ErrKeyReused = errors.New("the Idempotency-Key was used for another request")
+	// ErrNoOperation is returned when nobody knows of an operation (any more).
+	ErrNoOperation = errors.New("no such operation")
 )

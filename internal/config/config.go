@@ -39,8 +39,16 @@ type Config struct {
 	S3 S3
 	// VerifyMetadata makes a load check that the table's metadata file is there.
 	VerifyMetadata bool
-	// SnapshotStore is where snapshots stream to.
+	// SnapshotStore is where snapshots stream to; "" is nowhere.
 	SnapshotStore string
+	// SnapshotKey is the file of the keys that encrypt them; "" does not.
+	SnapshotKey string
+	// SnapshotUploadInterval is how often the leader writes one.
+	SnapshotUploadInterval time.Duration
+	// SnapshotKeep is how many are kept, SnapshotMaxAge how old they get; 0 does
+	// not bound that.
+	SnapshotKeep   int
+	SnapshotMaxAge time.Duration
 
 	// Auth tells whether requests need a credential.
 	Auth bool

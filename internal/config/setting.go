@@ -130,6 +130,22 @@ func Settings() []Setting {
 			parse: text(func(c *Config) *string { return &c.SnapshotStore }, storeURL),
 		},
 		{
+			Name: "snapshot-key", Usage: "file of age keys that encrypt snapshots, as backup keygen makes it",
+			parse: text(func(c *Config) *string { return &c.SnapshotKey }, notEmpty),
+		},
+		{
+			Name: "snapshot-upload-interval", Default: "1h", Usage: "how often the leader writes a snapshot to the snapshot store",
+			parse: duration(func(c *Config) *time.Duration { return &c.SnapshotUploadInterval }, time.Second, 30*24*time.Hour),
+		},
+		{
+			Name: "snapshot-keep", Default: "24", Usage: "how many snapshots the snapshot store keeps; 0 keeps all",
+			parse: count(func(c *Config) *int { return &c.SnapshotKeep }, 0, maxSnapshots),
+		},
+		{
+			Name: "snapshot-max-age", Default: "0s", Usage: "how old snapshots there get, but for the newest; 0s is as old as they like",
+			parse: duration(func(c *Config) *time.Duration { return &c.SnapshotMaxAge }, 0, 100*365*24*time.Hour),
+		},
+		{
 			Name: "auth", Default: "on", Usage: "whether requests need a key",
 			parse: truth(func(c *Config) *bool { return &c.Auth }),
 		},
@@ -202,6 +218,26 @@ func Settings() []Setting {
 	}
 }
 
+// StoreSettings are those by which an object store is reached, and what is in the
+// snapshot store is opened: for commands that read one without a node.
+func StoreSettings() []Setting {
+	var out []Setting
+	for _, s := range Settings() {
+		section, _, _ := strings.Cut(s.Name, "-")
+		switch section {
+		case "s3", "gcs", "azure":
+			out = append(out, s)
+		}
+		if s.Name == "snapshot-key" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // maxVoters is more than any cluster should have: every write waits for a
 // majority of them.
 const maxVoters = 9
+
+// maxSnapshots keeps a listing of them short.
+const maxSnapshots = 10_000

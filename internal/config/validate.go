@@ -8,7 +8,7 @@ import (
 // ignored.
 func (c *Config) validate() error {
 	for _, rule := range []func(*Config) error{
-		notYet, reachable, authentication, httpTLS, nodeToNode, s3Credentials, files,
+		notYet, reachable, authentication, httpTLS, nodeToNode, s3Credentials, snapshots, files,
 	} {
 		if err := rule(c); err != nil {
 			return err
@@ -24,7 +24,6 @@ func notYet(c *Config) error {
 		set  bool
 		name string
 	}{
-		{c.SnapshotStore != "", "snapshot-store"},
 		{c.OIDCIssuer != "", "oidc-issuer"},
 		{c.OIDCAudience != "", "oidc-audience"},
 	} {
@@ -102,6 +101,13 @@ func s3Credentials(c *Config) error {
 	return nil
 }
 
+func snapshots(c *Config) error {
+	if c.SnapshotKey != "" && c.SnapshotStore == "" {
+		return problem("snapshot-store", "is needed beside --snapshot-key")
+	}
+	return nil
+}
+
 // files finds out now, with the setting's name, what would fail later without it.
 func files(c *Config) error {
 	for _, f := range []struct{ path, name string }{
@@ -111,6 +117,7 @@ func files(c *Config) error {
 		{c.ClusterTLS.CAFile, "cluster-ca"},
 		{c.ClusterTLS.CertFile, "cluster-cert"},
 		{c.ClusterTLS.KeyFile, "cluster-key"},
+		{c.SnapshotKey, "snapshot-key"},
 	} {
 		if f.path == "" {
 			continue

@@ -16,6 +16,10 @@ type Config struct {
 	// objects may be read and written.
 	AllowLocations []string
 
+	// Private makes files and folders that only this process's user can read, where
+	// the umask would let others in too. A warehouse must be open to engines.
+	Private bool
+
 	// Timeouts bound the work. See there.
 	Timeouts Timeouts
 

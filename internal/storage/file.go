@@ -21,6 +21,8 @@ import (
 const (
 	folderMode = 0o777
 	fileMode   = 0o666
+	// privateMode is what is left of them in a private store.
+	privateMode = 0o700
 )
 
 // fileStore keeps objects in files below one root folder.
@@ -32,6 +34,7 @@ const (
 type fileStore struct {
 	root string // canonical location
 	path string // of the root folder
+	mask fs.FileMode
 	lane *lane
 
 	// settled holds folders whose own entries are known to be durable.
@@ -46,17 +49,21 @@ func openFileStore(root string, cfg Config) (*fileStore, error) {
 	s := &fileStore{
 		root:    root,
 		path:    filePath(root),
+		mask:    fs.ModePerm,
 		lane:    &lane{gate: newGate(cfg.MaxConcurrent, cfg.MaxQueued), timeouts: cfg.Timeouts},
 		settled: make(map[string]struct{}),
 	}
-	if err := makeRoot(s.path); err != nil {
+	if cfg.Private {
+		s.mask = privateMode
+	}
+	if err := s.makeRoot(s.path); err != nil {
 		return nil, fmt.Errorf("%w: folder of %q: %w", ErrConfig, root, err)
 	}
 	return s, nil
 }
 
 // makeRoot creates the root folder, and those above it, durably.
-func makeRoot(folder string) error {
+func (s *fileStore) makeRoot(folder string) error {
 	info, err := os.Stat(folder)
 	switch {
 	case err == nil && !info.IsDir():
@@ -65,10 +72,10 @@ func makeRoot(folder string) error {
 		return err
 	}
 	parent := filepath.Dir(folder)
-	if err := makeRoot(parent); err != nil {
+	if err := s.makeRoot(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(folder, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(folder, folderMode&s.mask); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncPath(parent)

@@ -30,7 +30,7 @@ func (s *fileStore) begin(ctx context.Context, location string) (upload, error) 
 		if err := s.settle(root, path.Dir(name)); err != nil {
 			return struct{}{}, err
 		}
-		return struct{}{}, writeSynced(root, name, nil)
+		return struct{}{}, s.writeSynced(root, name, nil)
 	})
 	return u, notMissing(err)
 }
@@ -62,7 +62,7 @@ func (u *fileUpload) finish(ctx context.Context) error {
 		if err != nil {
 			return struct{}{}, err
 		}
-		if err := publish(root, u.store.name(u.temporary), name); err != nil {
+		if err := u.store.publish(root, u.store.name(u.temporary), name); err != nil {
 			return struct{}{}, errors.Join(err, dir.Close())
 		}
 		return struct{}{}, syncClose(dir)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -324,5 +325,29 @@ func TestKilledWriterLeavesWholeObjects(t *testing.T) {
 				t.Errorf("%s holds %d bytes, %v", name, len(body), err)
 			}
 		}
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "private")
+	root := "file://" + dir
+	store := open(t, root, storage.Config{Private: true})
+	mustPut(t, store, root+"/a/put", []byte("x"))
+	if _, err := store.Upload(t.Context(), root+"/b/uploaded", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %s", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

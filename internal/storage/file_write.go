@@ -27,17 +27,17 @@ func (s *fileStore) write(root *os.Root, name string, body []byte) error {
 		return err
 	}
 	temporary := path.Join(folder, ".floeberg-"+rand.Text()+".tmp")
-	if err := writeSynced(root, temporary, body); err != nil {
+	if err := s.writeSynced(root, temporary, body); err != nil {
 		return errors.Join(err, discard(root, temporary), dir.Close())
 	}
-	if err := publish(root, temporary, name); err != nil {
+	if err := s.publish(root, temporary, name); err != nil {
 		return errors.Join(err, discard(root, temporary), dir.Close())
 	}
 	return syncClose(dir)
 }
 
-func writeSynced(root *os.Root, name string, body []byte) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+func (s *fileStore) writeSynced(root *os.Root, name string, body []byte) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode&s.mask)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func writeSynced(root *os.Root, name string, body []byte) error {
 }
 
 // publish gives a finished file its name, unless that is taken.
-func publish(root *os.Root, temporary, name string) error {
+func (s *fileStore) publish(root *os.Root, temporary, name string) error {
 	err := root.Link(temporary, name)
 	switch {
 	case err == nil:
@@ -59,15 +59,15 @@ func publish(root *os.Root, temporary, name string) error {
 	case !linksUnsupported(err):
 		return err
 	}
-	return claim(root, temporary, name)
+	return s.claim(root, temporary, name)
 }
 
 // claim is publish for the network and removable file systems that have no
 // links. The name is claimed first, with an empty file that nothing points to
 // yet, and then replaced: still never over somebody else's file, but a crash
 // between the two leaves an empty one.
-func claim(root *os.Root, temporary, name string) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+func (s *fileStore) claim(root *os.Root, temporary, name string) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode&s.mask)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *fileStore) settle(root *os.Root, folder string) error {
 	}
 	if missing {
 		// Somebody else may have been faster, which is as good.
-		if err := root.Mkdir(folder, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := root.Mkdir(folder, folderMode&s.mask); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

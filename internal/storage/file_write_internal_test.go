@@ -18,6 +18,7 @@ func TestClaimDoesNotReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
+	store := &fileStore{mask: fs.ModePerm}
 	content := func(name string) string {
 		body, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
@@ -26,21 +27,21 @@ func TestClaimDoesNotReplace(t *testing.T) {
 		return string(body)
 	}
 	for _, name := range []string{"one", "two"} {
-		if err := writeSynced(root, name, []byte(name)); err != nil {
+		if err := store.writeSynced(root, name, []byte(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := claim(root, "one", "object"); err != nil {
+	if err := store.claim(root, "one", "object"); err != nil {
 		t.Fatal(err)
 	}
-	if err := claim(root, "two", "object"); !errors.Is(err, fs.ErrExist) {
+	if err := store.claim(root, "two", "object"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("claim of a taken name: %v, want fs.ErrExist", err)
 	}
 	if got := content("object"); got != "one" {
 		t.Errorf("the object holds %q", got)
 	}
 	// A claim that can't be fulfilled is given back.
-	if err := claim(root, "missing", "other"); !errors.Is(err, fs.ErrNotExist) {
+	if err := store.claim(root, "missing", "other"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("claim without content: %v, want fs.ErrNotExist", err)
 	}
 	if _, err := os.Stat(filepath.Join(folder, "other")); !errors.Is(err, fs.ErrNotExist) {

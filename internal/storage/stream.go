@@ -26,7 +26,7 @@ type upload interface {
 }
 
 // abortTimeout bounds the clean-up after an upload whose caller is gone already.
-const abortTimeout = 10 * time.Second
+const abortTimeout = 3 * time.Second
 
 // Upload implements Store.
 func (f *front) Upload(ctx context.Context, location string, body io.Reader) (int64, error) {
