@@ -62,6 +62,17 @@ func every(c *cluster.Cluster) []int {
 	return all
 }
 
+// others are the places of all nodes but one.
+func others(c *cluster.Cluster, but int) []int {
+	var list []int
+	for _, i := range every(c) {
+		if i != but {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
 // rest waits for a part of a test to pass, or for the test to end.
 func rest(ctx context.Context, d time.Duration) {
 	select {

@@ -36,17 +36,6 @@ func mesh(t *testing.T, co cluster.Options) meshed {
 	return meshed{cluster.Start(t, co), n}
 }
 
-// others are the places of all nodes but one.
-func others(c *cluster.Cluster, but int) []int {
-	var list []int
-	for _, i := range every(c) {
-		if i != but {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
 // TestPartitions breaks the network between the nodes in one way after the
 // other, under load through all of them.
 func TestPartitions(t *testing.T) {
