@@ -101,6 +101,9 @@ func Prepare(o Options) (*Cluster, error) {
 	}
 	for _, n := range c.Nodes {
 		n.args = append([]string{"--join", strings.Join(gossip, ",")}, o.args()...)
+		if o.ArgsOf != nil {
+			n.args = append(n.args, o.ArgsOf(n.ID)...)
+		}
 		n.env = append([]string{"FLOEBERG_BOOTSTRAP_KEY=" + Key}, o.Env...)
 	}
 	return c, nil

@@ -125,6 +125,12 @@ func (n *Node) Running() bool {
 	}
 }
 
+// ClusterAddress is where other nodes reach it.
+func (n *Node) ClusterAddress() string { return n.cluster }
+
+// GossipAddress is where other nodes find it.
+func (n *Node) GossipAddress() string { return n.gossip }
+
 // PID is the id of the node's process; 0 when it was never started or was ended.
 func (n *Node) PID() int {
 	if p := n.current(); p != nil {
@@ -198,6 +204,9 @@ func (n *Node) Exit(ctx context.Context) (int, error) {
 	n.mu.Unlock()
 	return p.cmd.ProcessState.ExitCode(), nil
 }
+
+// Hangup sends SIGHUP: the node reads again what can change while it runs.
+func (n *Node) Hangup() error { return n.signal(syscall.SIGHUP) }
 
 // Pause stops the process without ending it: its connections stay open and
 // nobody answers. Resume lets it go on.

@@ -22,6 +22,8 @@ type Options struct {
 	S3 *S3
 	// Args is appended to every node's command line.
 	Args []string
+	// ArgsOf gives what is appended to one node's command line; nil is nothing.
+	ArgsOf func(id string) []string
 	// Env is appended to every node's environment.
 	Env []string
 	// NoAuth starts the nodes without authentication.
