@@ -40,6 +40,7 @@ const (
 	ActionCreateBackup      Action = "CreateBackup"
 	ActionVerifyBackup      Action = "VerifyBackup"
 	ActionManageKeys        Action = "ManageKeys"
+	ActionShowCluster       Action = "ShowCluster"
 	ActionManageCluster     Action = "ManageCluster"
 	ActionManageWarehouse   Action = "ManageWarehouse"
 )
@@ -72,7 +73,7 @@ func (a Action) Class() Class {
 		ActionRenameTable, ActionCreateView, ActionReplaceView, ActionDropView, ActionRegisterView,
 		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
-	case ActionManageKeys, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
+	case ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
 		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup:
 		return ClassManage
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -22,7 +23,11 @@ type acks struct {
 	last map[raft.ServerID]ack
 }
 
-type ack struct{ term, sent uint64 }
+type ack struct {
+	term, sent uint64
+	// at is when the answer came. It proves nothing; it is shown.
+	at time.Time
+}
 
 func newAcks() *acks { return &acks{last: make(map[raft.ServerID]ack)} }
 
@@ -34,8 +39,18 @@ func (a *acks) accepted(peer raft.ServerID, term, sent uint64) {
 	defer a.mu.Unlock()
 	was := a.last[peer]
 	if term > was.term || term == was.term && sent > was.sent {
-		a.last[peer] = ack{term: term, sent: sent}
+		a.last[peer] = ack{term: term, sent: sent, at: time.Now()}
 	}
+}
+
+// heard is when a peer last accepted a request in that term; zero is never.
+func (a *acks) heard(peer raft.ServerID, term uint64) time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if got := a.last[peer]; got.term == term {
+		return got.at
+	}
+	return time.Time{}
 }
 
 // since tells whether a peer has accepted a request of that term that was sent

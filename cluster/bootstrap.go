@@ -18,6 +18,14 @@ const (
 	sayAgain = 10 * time.Second
 )
 
+// expects is how many founders this node tells of; 0 where it is none.
+func (n *Node) expects() uint32 {
+	if !n.opts.founds() {
+		return 0
+	}
+	return uint32(n.opts.BootstrapExpect)
+}
+
 // hasMembership tells whether this node belongs to a cluster already.
 func (n *Node) hasMembership() bool {
 	if n.raft.LastIndex() > 0 {
@@ -30,11 +38,12 @@ func (n *Node) hasMembership() bool {
 // alone tells whether this node founds a cluster by itself, without asking: it
 // expects nobody and was told of nobody.
 func (n *Node) alone() bool {
-	return n.opts.BootstrapExpect == 1 && (n.gossip == nil || len(n.gossip.others()) == 0)
+	return n.opts.founds() && n.opts.BootstrapExpect == 1 && (n.gossip == nil || len(n.gossip.others()) == 0)
 }
 
-// bootstrap founds the cluster together with others that are as new, unless
-// there is one. It ends when this node has a membership, however it got it.
+// bootstrap founds the cluster together with others that are as new; where there
+// is one, it asks that to let this node in. It ends when this node has a
+// membership, however it got it.
 //
 // All founders see the same set of nodes, each says that it has no state and
 // that it sees that very set; then the one with the smallest id writes the
@@ -52,6 +61,7 @@ func (n *Node) bootstrap(ctx context.Context) {
 			n.logger.Info("not yet in a cluster", "because", wait)
 			said, why = time.Now(), wait
 		}
+		n.waitsFor.Store(wait)
 		select {
 		case <-changed:
 		case <-time.After(bootstrapPoll):
@@ -71,8 +81,11 @@ func (n *Node) changedMembers() <-chan struct{} {
 // founders are the nodes that would found a cluster with this one, by id.
 func (n *Node) founders() []*Founder {
 	var out []*Founder
+	if !n.opts.founds() {
+		return nil
+	}
 	for _, m := range n.gossip.members() {
-		if int(m.GetBootstrapExpect()) == n.opts.BootstrapExpect {
+		if m.GetBootstrapExpect() == n.expects() {
 			out = append(out, &Founder{Id: m.GetId(), ClusterAddress: m.GetClusterAddress()})
 		}
 	}
@@ -88,23 +101,31 @@ func (n *Node) tryBootstrap(ctx context.Context) (wait string, err error) {
 	}
 	founders := n.founders()
 	expect := n.opts.BootstrapExpect
-	members := n.gossip.members()
-	for _, m := range members {
+	var inside []sighting
+	var silent, apart string
+	for _, m := range n.gossip.members() {
 		if m.GetId() == n.opts.ID {
 			continue
 		}
 		hello, err := n.hello(ctx, m.GetClusterAddress())
-		if err != nil {
-			return fmt.Sprintf("%s is seen but does not answer on %s (%v)", m.GetId(), m.GetClusterAddress(), err), nil
-		}
-		if hello.GetHasState() {
-			return fmt.Sprintf("%s belongs to one already; this node waits until it is let in", m.GetId()), nil
-		}
-		if int(hello.GetBootstrapExpect()) == expect && !sameFounders(founders, hello.GetFounders()) {
-			return fmt.Sprintf("%s does not see the same nodes yet", m.GetId()), nil
+		switch {
+		case err != nil:
+			silent = fmt.Sprintf("%s is seen but does not answer on %s (%v)", m.GetId(), m.GetClusterAddress(), err)
+		case hello.GetHasState():
+			inside = append(inside, sighting{m, hello})
+		case n.opts.founds() && hello.GetBootstrapExpect() == n.expects() && !sameFounders(founders, hello.GetFounders()):
+			apart = fmt.Sprintf("%s does not see the same nodes yet", m.GetId())
 		}
 	}
 	switch {
+	case len(inside) > 0:
+		return n.askToBeLetIn(ctx, inside), nil
+	case silent != "":
+		return silent, nil
+	case apart != "":
+		return apart, nil
+	case !n.opts.founds():
+		return "this node founds none, and no node of one was found: check --join", nil
 	case expect == 1:
 		return "addresses to join are given, so it does not found one by itself; the cluster's nodes were not found", nil
 	case len(founders) < expect:
@@ -150,6 +171,6 @@ func (n *Node) hello(ctx context.Context, address string) (*HelloResponse, error
 func (n *Node) answerHello(context.Context, *HelloRequest) (*HelloResponse, error) {
 	return &HelloResponse{
 		Id: n.opts.ID, ClusterId: n.ClusterID(), HasState: n.hasMembership(),
-		BootstrapExpect: uint32(n.opts.BootstrapExpect), Founders: n.founders(), NewestCommand: n.newestCommand(),
+		BootstrapExpect: n.expects(), Founders: n.founders(), NewestCommand: n.newestCommand(),
 	}, nil
 }

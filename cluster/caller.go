@@ -31,10 +31,12 @@ const (
 
 // The node-to-node calls. A path is a name that old and new programs share.
 const (
-	pathHello     = "/cluster/v1/hello"
-	pathPropose   = "/cluster/v1/propose"
-	pathReadIndex = "/cluster/v1/read-index"
-	pathStatus    = "/cluster/v1/status"
+	pathHello      = "/cluster/v1/hello"
+	pathMembership = "/cluster/v1/membership"
+	pathOverview   = "/cluster/v1/overview"
+	pathPropose    = "/cluster/v1/propose"
+	pathReadIndex  = "/cluster/v1/read-index"
+	pathStatus     = "/cluster/v1/status"
 )
 
 func callProtocols() *http.Protocols {

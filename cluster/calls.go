@@ -28,6 +28,8 @@ func (n *Node) serveCalls() *answers {
 	handle(n, mux, pathHello, func() *HelloRequest { return new(HelloRequest) }, n.answerHello)
 	handle(n, mux, pathPropose, func() *ProposeRequest { return new(ProposeRequest) }, n.answerPropose)
 	handle(n, mux, pathReadIndex, func() *ReadIndexRequest { return new(ReadIndexRequest) }, n.answerReadIndex)
+	handle(n, mux, pathMembership, func() *MembershipRequest { return new(MembershipRequest) }, n.answerMembership)
+	handle(n, mux, pathOverview, func() *OverviewRequest { return new(OverviewRequest) }, n.answerOverview)
 	handle(n, mux, pathStatus, func() *StatusRequest { return new(StatusRequest) }, n.answerStatus)
 	handle(n, mux, pathService, func() *ServiceRequest { return new(ServiceRequest) }, n.answerService)
 	a := &answers{

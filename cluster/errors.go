@@ -29,6 +29,9 @@ var (
 	ErrDamaged = errors.New("cluster: damaged file")
 	// ErrRemoved is returned when the node is no longer a member of its cluster.
 	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
+	// ErrRefused is returned when a change of the membership was not made, because it
+	// would do harm or can't be made; see Refusal.
+	ErrRefused = errors.New("cluster: refused")
 	// ErrNoSuchNode is returned when a named node is neither a member nor seen.
 	ErrNoSuchNode = errors.New("cluster: no such node")
 	// ErrNotReady is returned when a node should get no requests now.

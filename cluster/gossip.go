@@ -56,6 +56,7 @@ type gossip struct {
 	live  map[string]member
 	known map[string]member // other nodes that were ever seen, as they last were
 
+	foreign   atomic.Bool // whether a node of another cluster was met
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	abandoned atomic.Bool
@@ -108,7 +109,7 @@ func startGossip(ctx context.Context, opts *Options, meta func() *NodeMeta) (*go
 	conf.DeadNodeReclaimTime = reclaimAfter
 	conf.TCPTimeout = gossipTCP
 	conf.Logger = newStdLogger(opts.Logger, "gossip")
-	conf.Delegate, conf.Events, conf.Alive, conf.Conflict = g, g, g, g
+	conf.Delegate, conf.Events, conf.Alive, conf.Conflict, conf.Merge = g, g, g, g, g
 	if _, err := g.encodeMeta(memberlist.MetaMaxSize); err != nil {
 		return nil, err
 	}
@@ -216,6 +217,20 @@ func (g *gossip) last(id string) (member, bool) {
 	defer g.mu.Unlock()
 	m, ok := g.known[id]
 	return m, ok
+}
+
+// find looks for nodes at addresses, once. It is errOtherCluster where only nodes
+// of another cluster are there.
+func (g *gossip) find(addresses []string) error {
+	g.foreign.Store(false)
+	n, err := g.list.Join(addresses)
+	switch {
+	case n > 0:
+		return nil
+	case g.foreign.Load():
+		return errOtherCluster
+	}
+	return err
 }
 
 // take copies what memberlist tells of a node.
@@ -338,7 +353,19 @@ func (g *gossip) NotifyAlive(node *memberlist.Node) error {
 	}
 	mine := g.meta().GetClusterHash()
 	if len(mine) > 0 && len(theirs.GetClusterHash()) > 0 && string(mine) != string(theirs.GetClusterHash()) {
+		g.foreign.Store(true)
 		return fmt.Errorf("%s: %w", node.Name, errOtherCluster)
+	}
+	return nil
+}
+
+// NotifyMerge implements memberlist.MergeDelegate: two clusters that are told of
+// each other do not exchange what they know.
+func (g *gossip) NotifyMerge(nodes []*memberlist.Node) error {
+	for _, node := range nodes {
+		if err := g.NotifyAlive(node); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -33,8 +33,10 @@ type Machine interface {
 // it at the same time as the leader does.
 type watchedMachine struct {
 	Machine
-	before func()
-	after  func(entries int, took time.Duration)
+	// configuration learns what is committed before raft answers whoever changed it.
+	configuration *configuration
+	before        func()
+	after         func(entries int, took time.Duration)
 }
 
 var _ raft.BatchingFSM = (*watchedMachine)(nil)
@@ -44,6 +46,7 @@ func (m *watchedMachine) ApplyBatch(logs []*raft.Log) []any {
 	m.before()
 	start := time.Now()
 	results := m.Machine.ApplyBatch(logs)
+	m.configuration.noteEntries(logs)
 	m.after(len(logs), time.Since(start))
 	return results
 }

@@ -31,10 +31,15 @@ type Node struct {
 	answers   *answers
 	gossip    *gossip
 
-	clock      *clock
-	leadership leadership
-	identity   atomic.Pointer[string]
-	proven     atomic.Pointer[proof]
+	clock         *clock
+	leadership    leadership
+	configuration *configuration
+	// changing is held while the membership is changed.
+	changing chan struct{}
+	// waitsFor is why this node is in no cluster yet, as text.
+	waitsFor atomic.Value
+	identity atomic.Pointer[string]
+	proven   atomic.Pointer[proof]
 	// behind is which member keeps the leader from raising the command version.
 	behind   atomic.Pointer[string]
 	caughtUp atomic.Bool
@@ -71,6 +76,7 @@ func Start(ctx context.Context, opts Options, machine Machine) (*Node, error) {
 	n.leadership.signal = newSignal()
 	n.clock = newClock(machine)
 	n.acks = newAcks()
+	n.changing = make(chan struct{}, 1)
 	if err := n.start(ctx); err != nil {
 		n.draining.Store(true)
 		return nil, errors.Join(err, n.stop())
@@ -86,6 +92,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.store, err = openStore(&n.opts, logger, n.halt); err != nil {
 		return err
 	}
+	n.configuration = n.store.configuration
 	noRestore, err := n.store.check(n.machine)
 	if err != nil {
 		return err
@@ -107,7 +114,9 @@ func (n *Node) start(ctx context.Context) error {
 		committed: func(term uint64) (uint64, bool) { return committedIn(ref.Load(), term) },
 		member:    func(id raft.ServerID) bool { return memberOf(ref.Load(), id) },
 	})
-	watched := &watchedMachine{Machine: n.machine, before: n.transport.announce, after: n.opts.Events.applied}
+	watched := &watchedMachine{
+		Machine: n.machine, configuration: n.configuration, before: n.transport.announce, after: n.opts.Events.applied,
+	}
 	conf := n.raftConfig(logger, noRestore)
 	if n.raft, err = n.store.start(conf, watched, n.transport); err != nil {
 		return fmt.Errorf("cluster: raft: %w", err)
@@ -136,6 +145,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.run(n.bootstrap)
 	n.run(n.catchUp)
 	n.run(n.replaceSnapshots)
+	n.run(n.autopilot)
 	return nil
 }
 
@@ -185,7 +195,7 @@ func memberOf(r *raft.Raft, id raft.ServerID) bool {
 func (n *Node) meta() *NodeMeta {
 	return &NodeMeta{
 		Id: n.opts.ID, HttpAddress: n.opts.HTTPAdvertise, ClusterAddress: n.port.advertise,
-		Version: n.opts.Version, BootstrapExpect: uint32(n.opts.BootstrapExpect),
+		Version: n.opts.Version, BootstrapExpect: n.expects(),
 		ClusterHash: clusterHash(n.ClusterID()), NewestCommand: n.newestCommand(),
 	}
 }

@@ -41,8 +41,12 @@ type Options struct {
 	GossipKey []byte
 	// Join are gossip addresses of other nodes; this node's own may be among them.
 	Join []string
-	// BootstrapExpect is how many nodes found the cluster. Default: 1.
+	// BootstrapExpect is how many nodes found the cluster; NeverFound makes this one
+	// wait to be let into one that there is. Default: 1.
 	BootstrapExpect int
+	// Nonvoter makes the node stay without a vote until it is promoted: it has the
+	// whole state and serves reads. It founds no cluster.
+	Nonvoter bool
 	// ClusterName keeps clusters that share a network apart. Default: none.
 	ClusterName string
 
@@ -69,6 +73,16 @@ type Options struct {
 	// restarted catches up from the log. Default: 65536.
 	TrailingLogs uint64
 
+	// SurveyInterval is how often a leader asks all members how they are. Default: 1 s.
+	SurveyInterval time.Duration
+	// StabilizeAfter is how long a new member must have been fit without a break
+	// before it gets a vote by itself. Default: 10 s, in which a node that comes and
+	// goes shows it.
+	StabilizeAfter time.Duration
+	// RemoveDeadAfter is how long a voter must have been silent before the leader
+	// removes it. Default: 0, it never does: who is dead is for an operator to say.
+	RemoveDeadAfter time.Duration
+
 	// ProposeTimeout bounds proposals and reads whose context has no deadline.
 	// Default: 30 s.
 	ProposeTimeout time.Duration
@@ -93,6 +107,12 @@ type Options struct {
 	Dial Dial
 }
 
+// NeverFound as BootstrapExpect is a node that founds no cluster.
+const NeverFound = -1
+
+// founds tells whether the node may be one of a cluster's first.
+func (o *Options) founds() bool { return o.BootstrapExpect > 0 && !o.Nonvoter }
+
 const (
 	defaultHeartbeat     = 350 * time.Millisecond
 	defaultCommitTimeout = 50 * time.Millisecond
@@ -103,6 +123,8 @@ const (
 	defaultQueueLength   = 4096
 	defaultQueueBytes    = 64 << 20
 	defaultReadyLag      = 1024
+	defaultSurvey        = time.Second
+	defaultStabilize     = 10 * time.Second
 )
 
 func orDefault[T comparable](v *T, otherwise T) {
@@ -127,6 +149,8 @@ func (o Options) withDefaults() (Options, error) {
 	orDefault(&o.QueueLength, defaultQueueLength)
 	orDefault(&o.QueueBytes, defaultQueueBytes)
 	orDefault(&o.ReadyLag, defaultReadyLag)
+	orDefault(&o.SurveyInterval, defaultSurvey)
+	orDefault(&o.StabilizeAfter, defaultStabilize)
 	orDefault(&o.Logger, slog.Default())
 	if o.Halt == nil {
 		o.Halt = func(error) {}
@@ -152,7 +176,9 @@ func (o Options) validate() error {
 	check(len(o.ID) <= maxIDBytes, "the node's id is longer than %d bytes", maxIDBytes)
 	check(o.Dir != "", "the data folder is missing")
 	check(o.Listen != "", "the cluster address is missing")
-	check(o.BootstrapExpect >= 0, "bootstrap-expect is negative")
+	check(o.BootstrapExpect >= NeverFound, "bootstrap-expect is negative")
+	check(o.founds() || o.GossipListen != "", "a node that founds no cluster needs a gossip address, to find one")
+	check(o.RemoveDeadAfter >= 0, "remove-dead-after is negative")
 	check(o.LeaderLease <= o.HeartbeatTimeout, "the leader's lease is longer than the heartbeat timeout")
 	check(o.ElectionTimeout >= o.HeartbeatTimeout, "the election timeout is shorter than the heartbeat timeout")
 	check(o.GossipListen != "" || o.BootstrapExpect <= 1, "bootstrap-expect above 1 needs a gossip address")

@@ -788,7 +788,11 @@ type StatusResponse struct {
 	Version       string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	HttpAddress   string `protobuf:"bytes,10,opt,name=http_address,json=httpAddress,proto3" json:"http_address,omitempty"`
 	// Why it is not ready; empty when it is.
-	NotReady string `protobuf:"bytes,11,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	NotReady       string `protobuf:"bytes,11,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	ClusterAddress string `protobuf:"bytes,12,opt,name=cluster_address,json=clusterAddress,proto3" json:"cluster_address,omitempty"`
+	GossipAddress  string `protobuf:"bytes,13,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
+	// It is meant to stay without a vote.
+	Nonvoter bool `protobuf:"varint,14,opt,name=nonvoter,proto3" json:"nonvoter,omitempty"`
 	// As in NodeMeta.
 	NewestCommand uint32 `protobuf:"varint,15,opt,name=newest_command,json=newestCommand,proto3" json:"newest_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -902,6 +906,27 @@ func (x *StatusResponse) GetNotReady() string {
 	return ""
 }
 
+func (x *StatusResponse) GetClusterAddress() string {
+	if x != nil {
+		return x.ClusterAddress
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetGossipAddress() string {
+	if x != nil {
+		return x.GossipAddress
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetNonvoter() bool {
+	if x != nil {
+		return x.Nonvoter
+	}
+	return false
+}
+
 func (x *StatusResponse) GetNewestCommand() uint32 {
 	if x != nil {
 		return x.NewestCommand
@@ -970,7 +995,7 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\tconfirmed\x18\x01 \x01(\bR\tconfirmed\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x15\n" +
 	"\x06now_ms\x18\x03 \x01(\x04R\x05nowMs\"\x0f\n" +
-	"\rStatusRequest\"\xf7\x02\n" +
+	"\rStatusRequest\"\xe3\x03\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -984,7 +1009,10 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\tR\aversion\x12!\n" +
 	"\fhttp_address\x18\n" +
 	" \x01(\tR\vhttpAddress\x12\x1b\n" +
-	"\tnot_ready\x18\v \x01(\tR\bnotReady\x12%\n" +
+	"\tnot_ready\x18\v \x01(\tR\bnotReady\x12'\n" +
+	"\x0fcluster_address\x18\f \x01(\tR\x0eclusterAddress\x12%\n" +
+	"\x0egossip_address\x18\r \x01(\tR\rgossipAddress\x12\x1a\n" +
+	"\bnonvoter\x18\x0e \x01(\bR\bnonvoter\x12%\n" +
 	"\x0enewest_command\x18\x0f \x01(\rR\rnewestCommandB&Z$github.com/floeberg/floeberg/clusterb\x06proto3"
 
 var (

@@ -177,8 +177,8 @@ func (n *Node) Ask(ctx context.Context, id string) (Status, error) {
 	if address == "" {
 		return Status{}, fmt.Errorf("%w: %s", ErrNoSuchNode, id)
 	}
-	resp := &StatusResponse{}
-	if err := n.caller.call(ctx, address, pathStatus, &StatusRequest{}, resp); err != nil {
+	resp, err := n.statusOf(ctx, id, address)
+	if err != nil {
 		return Status{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	s := Status{
@@ -198,6 +198,7 @@ func (n *Node) answerStatus(context.Context, *StatusRequest) (*StatusResponse, e
 		Id: s.ID, ClusterId: s.ClusterID, State: s.State, LeaderId: s.LeaderID, Term: s.Term,
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, Version: s.Version,
 		HttpAddress: n.opts.HTTPAdvertise, NotReady: s.NotReady, NewestCommand: s.NewestCommand,
+		ClusterAddress: n.port.advertise, GossipAddress: n.gossip.address(), Nonvoter: n.opts.Nonvoter,
 	}
 	if s.State != raft.Leader.String() && !s.LastContact.IsZero() {
 		resp.LastContactMs = uint64(max(time.Since(s.LastContact).Milliseconds(), 0))

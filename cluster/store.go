@@ -37,8 +37,10 @@ type store struct {
 	bolt      *raftboltdb.BoltStore
 	snapshots raft.SnapshotStore
 	files     *snapshotFiles
-	events    *Events
-	logger    *raftLogger
+	// configuration is the last one that is known to be committed.
+	configuration *configuration
+	events        *Events
+	logger        *raftLogger
 	// sealedFrom is the entry from which on all have a checksum; 0 until that is known.
 	sealedFrom uint64
 	damage     damage
@@ -52,7 +54,7 @@ type store struct {
 
 // openStore opens what is on disk. Damage that is found there is told once.
 func openStore(opts *Options, logger *raftLogger, damaged func(error)) (_ *store, err error) {
-	s := &store{dir: opts.Dir, events: &opts.Events, logger: logger, closed: make(chan struct{})}
+	s := &store{dir: opts.Dir, events: &opts.Events, logger: logger, closed: make(chan struct{}), configuration: newConfiguration()}
 	s.damage.told = damaged
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: data folder: %w", err)
@@ -75,7 +77,7 @@ func openStore(opts *Options, logger *raftLogger, damaged func(error)) (_ *store
 	if s.files, err = openSnapshots(opts.Dir, logger); err != nil {
 		return nil, fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err)
 	}
-	s.snapshots = &timedSnapshots{SnapshotStore: s.files, events: s.events}
+	s.snapshots = &watchedSnapshots{SnapshotStore: s.files, events: s.events, configuration: s.configuration}
 	// What is synced within a file is lost with the file, where a power loss takes
 	// its name: the log's, the snapshots' and this folder's.
 	if err := errors.Join(syncFolder(opts.Dir), syncFolder(filepath.Dir(opts.Dir))); err != nil {
@@ -183,6 +185,7 @@ func (s *store) usable(machine Machine) (index uint64, err error) {
 			return 0, err
 		}
 		index = snaps[0].Index
+		s.configuration.note(snaps[0].ConfigurationIndex, snaps[0].Configuration.Servers)
 		if !machine.NeedsRestore(index) {
 			return index, nil
 		}
@@ -247,16 +250,19 @@ func (s *store) noted(err error) {
 	s.events.logStoreFailed(err)
 }
 
-// timedSnapshots tells how long snapshots took and how large they are.
-type timedSnapshots struct {
+// watchedSnapshots tells how long snapshots took and how large they are, and what
+// configuration they hold: it is committed, also where the leader sent it.
+type watchedSnapshots struct {
 	raft.SnapshotStore
-	events *Events
+	events        *Events
+	configuration *configuration
 }
 
 // Create implements raft.SnapshotStore.
-func (t *timedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
+func (t *watchedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
 	configurationIndex uint64, trans raft.Transport,
 ) (raft.SnapshotSink, error) {
+	t.configuration.note(configurationIndex, configuration.Servers)
 	start := time.Now()
 	sink, err := t.SnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
 	if err != nil {

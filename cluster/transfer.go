@@ -16,13 +16,13 @@ const (
 	handOverTries = 3
 )
 
-// Transfer hands leadership to another voter, the most current one that answers
+// transfer hands leadership to another voter, the most current one that answers
 // where id is empty. It must be called on the leader.
 //
 // The successor is asked before: while a transfer is under way, raft refuses all
 // writes, and one to a node that is away would last. Raft's own choice goes by
 // what it sent last, which says nothing of who is there.
-func (n *Node) Transfer(ctx context.Context, id string) error {
+func (n *Node) transfer(ctx context.Context, id string) error {
 	to, err := n.successor(ctx, id)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (n *Node) HandOver(ctx context.Context) {
 	}
 	var err error
 	for range handOverTries {
-		if err = n.Transfer(ctx, ""); err == nil || ctx.Err() != nil || n.raft.State() != raft.Leader {
+		if err = n.transfer(ctx, ""); err == nil || ctx.Err() != nil || n.raft.State() != raft.Leader {
 			break
 		}
 	}

@@ -32,7 +32,7 @@ func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog) http.Handl
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	routes, err := management.Routes(management.Options{Catalog: c})
+	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}})
 	if err != nil {
 		s.T.Fatal(err)
 	}

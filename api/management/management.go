@@ -39,6 +39,8 @@ type Catalog interface {
 type Options struct {
 	// Catalog is required.
 	Catalog Catalog
+	// Cluster is required.
+	Cluster Cluster
 	// Backups is nil where there is no snapshot store.
 	Backups Backups
 }
@@ -46,6 +48,7 @@ type Options struct {
 // api is the handlers' common ground.
 type api struct {
 	catalog Catalog
+	cluster Cluster
 	backups Backups
 }
 
@@ -54,8 +57,11 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Catalog == nil {
 		return nil, errors.New("management: Catalog is missing")
 	}
-	a := &api{catalog: opts.Catalog, backups: opts.Backups}
-	return []serve.Route{
+	if opts.Cluster == nil {
+		return nil, errors.New("management: Cluster is missing")
+	}
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, backups: opts.Backups}
+	return append(a.clusterRoutes(), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -72,7 +78,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodGet, Path: pathBackup, Action: authz.ActionListBackups, Resource: onCluster, Handle: a.showBackup, Store: true},
 		{Method: http.MethodPost, Path: pathBackup + "/verify", Action: authz.ActionVerifyBackup, Resource: onCluster, Change: true, Handle: a.verifyBackup},
 		{Method: http.MethodGet, Path: pathBackupWork, Action: authz.ActionListBackups, Resource: onCluster, Handle: a.showBackupWork},
-	}, nil
+	}...), nil
 }
 
 const (
@@ -80,6 +86,9 @@ const (
 	pathWarehouses = pathRoot + "/warehouses"
 	pathWarehouse  = pathWarehouses + "/{warehouse}"
 	pathTable      = pathWarehouse + "/namespaces/{namespace}/tables/{table}"
+	pathCluster    = pathRoot + "/cluster"
+	pathMember     = pathCluster + "/members/{node}"
+	pathMembers    = pathRoot + "/members"
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"
 	pathCancelTask = pathTask + "/cancel"

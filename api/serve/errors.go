@@ -80,6 +80,8 @@ var refusals = map[catalog.Kind]verdict{
 	catalog.KindNoSuchTable:       {status: http.StatusNotFound, errorType: "NoSuchTableException"},
 	catalog.KindNoSuchView:        {status: http.StatusNotFound, errorType: "NoSuchViewException"},
 	catalog.KindNoSuchTask:        {status: http.StatusNotFound, errorType: "NoSuchTaskException"},
+	catalog.KindNoSuchNode:        {status: http.StatusNotFound, errorType: "NoSuchNodeException"},
+	catalog.KindMembershipRefused: {status: http.StatusConflict, errorType: "MembershipRefusedException"},
 	catalog.KindNotFound:          {status: http.StatusNotFound, errorType: "NotFoundException"},
 	catalog.KindAlreadyExists:     {status: http.StatusConflict, errorType: "AlreadyExistsException"},
 	catalog.KindNotEmpty:          {status: http.StatusConflict, errorType: "NamespaceNotEmptyException"},

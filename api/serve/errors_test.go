@@ -59,6 +59,8 @@ func TestEveryKindHasAnAnswer(t *testing.T) {
 		catalog.KindNoSuchTable:       "404 NoSuchTableException",
 		catalog.KindNoSuchView:        "404 NoSuchViewException",
 		catalog.KindNoSuchTask:        "404 NoSuchTaskException",
+		catalog.KindNoSuchNode:        "404 NoSuchNodeException",
+		catalog.KindMembershipRefused: "409 MembershipRefusedException",
 		catalog.KindNotFound:          "404 NotFoundException",
 		catalog.KindAlreadyExists:     "409 AlreadyExistsException",
 		catalog.KindNotEmpty:          "409 NamespaceNotEmptyException",

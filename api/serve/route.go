@@ -32,6 +32,11 @@ type Route struct {
 	// Store tells that it waits for the object store, though it changes nothing: it
 	// takes a place among the changes, so that a slow store does not keep reads out.
 	Store bool
+	// Operates tells that it works on the cluster itself and not through the log. A
+	// look must work when there is no leader, so the right is judged by what this
+	// node knows; a change carries no evidence in a transaction, so its right is
+	// proven current before it is carried out.
+	Operates bool
 	// Body tells that the request has one.
 	Body bool
 	// Timeout is how long it may take where that is longer than others may; 0 is

@@ -65,7 +65,7 @@ func rootCommand() *cobra.Command {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		serveCommand(), devCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
+		serveCommand(), devCommand(), clusterCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
 		warehouseCommand(), taskCommand(), backupCommand(), certCommand(), openapiCommand(), versionCommand(),
 	)
 	return root

@@ -49,6 +49,8 @@ const (
 	SpaceUpload Space = 0x20
 	// SpacePurge is locations whose files are being deleted, with the task that does it.
 	SpacePurge Space = 0x1B
+	// SpaceMember is what is remembered of nodes besides Raft's configuration, by id.
+	SpaceMember Space = 0x21
 	// SpaceRestore is the restoring of a backup: what is known of the last one, and
 	// the pieces of the snapshot while it is brought in.
 	SpaceRestore Space = 0x22
@@ -162,6 +164,11 @@ func SpaceRange(space Space) KeyRange {
 
 // ClusterKey is where the cluster's identity is kept.
 func ClusterKey() []byte { return []byte{byte(SpaceCluster)} }
+
+// MemberKey is where it is remembered what was decided about a node.
+func MemberKey(id string) []byte {
+	return appendName([]byte{byte(SpaceMember)}, id)
+}
 
 // WarehouseKey is where a warehouse is kept.
 func WarehouseKey(name string) []byte {

@@ -134,6 +134,62 @@ func (x *Cluster) GetCreatedMs() uint64 {
 	return 0
 }
 
+// Member is what was decided about a node and Raft's configuration can't say. That
+// alone tells who is a member and who votes.
+type Member struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It was demoted: it gets no vote again but by another decision.
+	Held bool `protobuf:"varint,1,opt,name=held,proto3" json:"held,omitempty"`
+	// When it was removed; 0 where it was not.
+	RemovedMs     uint64 `protobuf:"varint,2,opt,name=removed_ms,json=removedMs,proto3" json:"removed_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Member) Reset() {
+	*x = Member{}
+	mi := &file_fsm_state_record_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Member) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Member) ProtoMessage() {}
+
+func (x *Member) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Member.ProtoReflect.Descriptor instead.
+func (*Member) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Member) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *Member) GetRemovedMs() uint64 {
+	if x != nil {
+		return x.RemovedMs
+	}
+	return 0
+}
+
 // Warehouse is a root of storage that namespaces and tables live under.
 type Warehouse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -149,7 +205,7 @@ type Warehouse struct {
 
 func (x *Warehouse) Reset() {
 	*x = Warehouse{}
-	mi := &file_fsm_state_record_proto_msgTypes[1]
+	mi := &file_fsm_state_record_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -161,7 +217,7 @@ func (x *Warehouse) String() string {
 func (*Warehouse) ProtoMessage() {}
 
 func (x *Warehouse) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[1]
+	mi := &file_fsm_state_record_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -174,7 +230,7 @@ func (x *Warehouse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warehouse.ProtoReflect.Descriptor instead.
 func (*Warehouse) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{1}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Warehouse) GetName() string {
@@ -220,7 +276,7 @@ type Namespace struct {
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_fsm_state_record_proto_msgTypes[2]
+	mi := &file_fsm_state_record_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -232,7 +288,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[2]
+	mi := &file_fsm_state_record_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -245,7 +301,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{2}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Namespace) GetPath() []string {
@@ -295,7 +351,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_fsm_state_record_proto_msgTypes[3]
+	mi := &file_fsm_state_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -307,7 +363,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[3]
+	mi := &file_fsm_state_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -320,7 +376,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{3}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Table) GetId() []byte {
@@ -373,7 +429,7 @@ type ViewEntry struct {
 
 func (x *ViewEntry) Reset() {
 	*x = ViewEntry{}
-	mi := &file_fsm_state_record_proto_msgTypes[4]
+	mi := &file_fsm_state_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +441,7 @@ func (x *ViewEntry) String() string {
 func (*ViewEntry) ProtoMessage() {}
 
 func (x *ViewEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[4]
+	mi := &file_fsm_state_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +454,7 @@ func (x *ViewEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewEntry.ProtoReflect.Descriptor instead.
 func (*ViewEntry) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{4}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ViewEntry) GetId() []byte {
@@ -453,7 +509,7 @@ type LocationOwner struct {
 
 func (x *LocationOwner) Reset() {
 	*x = LocationOwner{}
-	mi := &file_fsm_state_record_proto_msgTypes[5]
+	mi := &file_fsm_state_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +521,7 @@ func (x *LocationOwner) String() string {
 func (*LocationOwner) ProtoMessage() {}
 
 func (x *LocationOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[5]
+	mi := &file_fsm_state_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +534,7 @@ func (x *LocationOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocationOwner.ProtoReflect.Descriptor instead.
 func (*LocationOwner) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{5}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LocationOwner) GetId() []byte {
@@ -503,7 +559,7 @@ type APIKey struct {
 
 func (x *APIKey) Reset() {
 	*x = APIKey{}
-	mi := &file_fsm_state_record_proto_msgTypes[6]
+	mi := &file_fsm_state_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +571,7 @@ func (x *APIKey) String() string {
 func (*APIKey) ProtoMessage() {}
 
 func (x *APIKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[6]
+	mi := &file_fsm_state_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +584,7 @@ func (x *APIKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use APIKey.ProtoReflect.Descriptor instead.
 func (*APIKey) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{6}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *APIKey) GetId() string {
@@ -593,7 +649,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fsm_state_record_proto_msgTypes[7]
+	mi := &file_fsm_state_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +661,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[7]
+	mi := &file_fsm_state_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +674,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{7}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Answer) GetFingerprint() []byte {
@@ -739,7 +795,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_fsm_state_record_proto_msgTypes[8]
+	mi := &file_fsm_state_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +807,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[8]
+	mi := &file_fsm_state_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +820,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{8}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{9}
 }
 
 // Failure is a refusal that the state decided.
@@ -779,7 +835,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_fsm_state_record_proto_msgTypes[9]
+	mi := &file_fsm_state_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +847,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[9]
+	mi := &file_fsm_state_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +860,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{9}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Failure) GetKind() string {
@@ -833,7 +889,7 @@ type PropertiesChange struct {
 
 func (x *PropertiesChange) Reset() {
 	*x = PropertiesChange{}
-	mi := &file_fsm_state_record_proto_msgTypes[10]
+	mi := &file_fsm_state_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +901,7 @@ func (x *PropertiesChange) String() string {
 func (*PropertiesChange) ProtoMessage() {}
 
 func (x *PropertiesChange) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[10]
+	mi := &file_fsm_state_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +914,7 @@ func (x *PropertiesChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropertiesChange.ProtoReflect.Descriptor instead.
 func (*PropertiesChange) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{10}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PropertiesChange) GetUpdated() []string {
@@ -897,7 +953,7 @@ type TableAnswer struct {
 
 func (x *TableAnswer) Reset() {
 	*x = TableAnswer{}
-	mi := &file_fsm_state_record_proto_msgTypes[11]
+	mi := &file_fsm_state_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +965,7 @@ func (x *TableAnswer) String() string {
 func (*TableAnswer) ProtoMessage() {}
 
 func (x *TableAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[11]
+	mi := &file_fsm_state_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +978,7 @@ func (x *TableAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableAnswer.ProtoReflect.Descriptor instead.
 func (*TableAnswer) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{11}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TableAnswer) GetId() []byte {
@@ -965,7 +1021,7 @@ type ViewAnswer struct {
 
 func (x *ViewAnswer) Reset() {
 	*x = ViewAnswer{}
-	mi := &file_fsm_state_record_proto_msgTypes[12]
+	mi := &file_fsm_state_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1033,7 @@ func (x *ViewAnswer) String() string {
 func (*ViewAnswer) ProtoMessage() {}
 
 func (x *ViewAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[12]
+	mi := &file_fsm_state_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1046,7 @@ func (x *ViewAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewAnswer.ProtoReflect.Descriptor instead.
 func (*ViewAnswer) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{12}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ViewAnswer) GetId() []byte {
@@ -1049,7 +1105,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_fsm_state_record_proto_msgTypes[13]
+	mi := &file_fsm_state_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1117,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[13]
+	mi := &file_fsm_state_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1130,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{13}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Task) GetId() []byte {
@@ -1214,7 +1270,7 @@ type TaskLease struct {
 
 func (x *TaskLease) Reset() {
 	*x = TaskLease{}
-	mi := &file_fsm_state_record_proto_msgTypes[14]
+	mi := &file_fsm_state_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1282,7 @@ func (x *TaskLease) String() string {
 func (*TaskLease) ProtoMessage() {}
 
 func (x *TaskLease) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[14]
+	mi := &file_fsm_state_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1295,7 @@ func (x *TaskLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskLease.ProtoReflect.Descriptor instead.
 func (*TaskLease) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{14}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TaskLease) GetNode() string {
@@ -1275,7 +1331,7 @@ type TaskProgress struct {
 
 func (x *TaskProgress) Reset() {
 	*x = TaskProgress{}
-	mi := &file_fsm_state_record_proto_msgTypes[15]
+	mi := &file_fsm_state_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1343,7 @@ func (x *TaskProgress) String() string {
 func (*TaskProgress) ProtoMessage() {}
 
 func (x *TaskProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[15]
+	mi := &file_fsm_state_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1356,7 @@ func (x *TaskProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskProgress.ProtoReflect.Descriptor instead.
 func (*TaskProgress) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{15}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TaskProgress) GetFilesDeleted() uint64 {
@@ -1330,7 +1386,7 @@ type Purge struct {
 
 func (x *Purge) Reset() {
 	*x = Purge{}
-	mi := &file_fsm_state_record_proto_msgTypes[16]
+	mi := &file_fsm_state_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1398,7 @@ func (x *Purge) String() string {
 func (*Purge) ProtoMessage() {}
 
 func (x *Purge) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[16]
+	mi := &file_fsm_state_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1411,7 @@ func (x *Purge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purge.ProtoReflect.Descriptor instead.
 func (*Purge) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{16}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Purge) GetTableId() []byte {
@@ -1400,7 +1456,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_fsm_state_record_proto_msgTypes[17]
+	mi := &file_fsm_state_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1468,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[17]
+	mi := &file_fsm_state_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1481,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{17}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Event) GetKind() string {
@@ -1499,7 +1555,11 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\x02 \x01(\x04R\tcreatedMs\"w\n" +
+	"created_ms\x18\x02 \x01(\x04R\tcreatedMs\";\n" +
+	"\x06Member\x12\x12\n" +
+	"\x04held\x18\x01 \x01(\bR\x04held\x12\x1d\n" +
+	"\n" +
+	"removed_ms\x18\x02 \x01(\x04R\tremovedMs\"w\n" +
 	"\tWarehouse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\tR\x04root\x12#\n" +
@@ -1636,41 +1696,42 @@ func file_fsm_state_record_proto_rawDescGZIP() []byte {
 }
 
 var file_fsm_state_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fsm_state_record_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_fsm_state_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_fsm_state_record_proto_goTypes = []any{
 	(TaskStatus)(0),          // 0: floeberg.state.v1.TaskStatus
 	(*Cluster)(nil),          // 1: floeberg.state.v1.Cluster
-	(*Warehouse)(nil),        // 2: floeberg.state.v1.Warehouse
-	(*Namespace)(nil),        // 3: floeberg.state.v1.Namespace
-	(*Table)(nil),            // 4: floeberg.state.v1.Table
-	(*ViewEntry)(nil),        // 5: floeberg.state.v1.ViewEntry
-	(*LocationOwner)(nil),    // 6: floeberg.state.v1.LocationOwner
-	(*APIKey)(nil),           // 7: floeberg.state.v1.APIKey
-	(*Answer)(nil),           // 8: floeberg.state.v1.Answer
-	(*Done)(nil),             // 9: floeberg.state.v1.Done
-	(*Failure)(nil),          // 10: floeberg.state.v1.Failure
-	(*PropertiesChange)(nil), // 11: floeberg.state.v1.PropertiesChange
-	(*TableAnswer)(nil),      // 12: floeberg.state.v1.TableAnswer
-	(*ViewAnswer)(nil),       // 13: floeberg.state.v1.ViewAnswer
-	(*Task)(nil),             // 14: floeberg.state.v1.Task
-	(*TaskLease)(nil),        // 15: floeberg.state.v1.TaskLease
-	(*TaskProgress)(nil),     // 16: floeberg.state.v1.TaskProgress
-	(*Purge)(nil),            // 17: floeberg.state.v1.Purge
-	(*Event)(nil),            // 18: floeberg.state.v1.Event
-	nil,                      // 19: floeberg.state.v1.Namespace.PropertiesEntry
+	(*Member)(nil),           // 2: floeberg.state.v1.Member
+	(*Warehouse)(nil),        // 3: floeberg.state.v1.Warehouse
+	(*Namespace)(nil),        // 4: floeberg.state.v1.Namespace
+	(*Table)(nil),            // 5: floeberg.state.v1.Table
+	(*ViewEntry)(nil),        // 6: floeberg.state.v1.ViewEntry
+	(*LocationOwner)(nil),    // 7: floeberg.state.v1.LocationOwner
+	(*APIKey)(nil),           // 8: floeberg.state.v1.APIKey
+	(*Answer)(nil),           // 9: floeberg.state.v1.Answer
+	(*Done)(nil),             // 10: floeberg.state.v1.Done
+	(*Failure)(nil),          // 11: floeberg.state.v1.Failure
+	(*PropertiesChange)(nil), // 12: floeberg.state.v1.PropertiesChange
+	(*TableAnswer)(nil),      // 13: floeberg.state.v1.TableAnswer
+	(*ViewAnswer)(nil),       // 14: floeberg.state.v1.ViewAnswer
+	(*Task)(nil),             // 15: floeberg.state.v1.Task
+	(*TaskLease)(nil),        // 16: floeberg.state.v1.TaskLease
+	(*TaskProgress)(nil),     // 17: floeberg.state.v1.TaskProgress
+	(*Purge)(nil),            // 18: floeberg.state.v1.Purge
+	(*Event)(nil),            // 19: floeberg.state.v1.Event
+	nil,                      // 20: floeberg.state.v1.Namespace.PropertiesEntry
 }
 var file_fsm_state_record_proto_depIdxs = []int32{
-	19, // 0: floeberg.state.v1.Namespace.properties:type_name -> floeberg.state.v1.Namespace.PropertiesEntry
-	10, // 1: floeberg.state.v1.Answer.failure:type_name -> floeberg.state.v1.Failure
-	9,  // 2: floeberg.state.v1.Answer.done:type_name -> floeberg.state.v1.Done
-	3,  // 3: floeberg.state.v1.Answer.namespace:type_name -> floeberg.state.v1.Namespace
-	11, // 4: floeberg.state.v1.Answer.properties:type_name -> floeberg.state.v1.PropertiesChange
-	12, // 5: floeberg.state.v1.Answer.table:type_name -> floeberg.state.v1.TableAnswer
-	13, // 6: floeberg.state.v1.Answer.view:type_name -> floeberg.state.v1.ViewAnswer
-	17, // 7: floeberg.state.v1.Task.purge:type_name -> floeberg.state.v1.Purge
+	20, // 0: floeberg.state.v1.Namespace.properties:type_name -> floeberg.state.v1.Namespace.PropertiesEntry
+	11, // 1: floeberg.state.v1.Answer.failure:type_name -> floeberg.state.v1.Failure
+	10, // 2: floeberg.state.v1.Answer.done:type_name -> floeberg.state.v1.Done
+	4,  // 3: floeberg.state.v1.Answer.namespace:type_name -> floeberg.state.v1.Namespace
+	12, // 4: floeberg.state.v1.Answer.properties:type_name -> floeberg.state.v1.PropertiesChange
+	13, // 5: floeberg.state.v1.Answer.table:type_name -> floeberg.state.v1.TableAnswer
+	14, // 6: floeberg.state.v1.Answer.view:type_name -> floeberg.state.v1.ViewAnswer
+	18, // 7: floeberg.state.v1.Task.purge:type_name -> floeberg.state.v1.Purge
 	0,  // 8: floeberg.state.v1.Task.status:type_name -> floeberg.state.v1.TaskStatus
-	15, // 9: floeberg.state.v1.Task.lease:type_name -> floeberg.state.v1.TaskLease
-	16, // 10: floeberg.state.v1.Task.progress:type_name -> floeberg.state.v1.TaskProgress
+	16, // 9: floeberg.state.v1.Task.lease:type_name -> floeberg.state.v1.TaskLease
+	17, // 10: floeberg.state.v1.Task.progress:type_name -> floeberg.state.v1.TaskProgress
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1683,7 +1744,7 @@ func file_fsm_state_record_proto_init() {
 	if File_fsm_state_record_proto != nil {
 		return
 	}
-	file_fsm_state_record_proto_msgTypes[7].OneofWrappers = []any{
+	file_fsm_state_record_proto_msgTypes[8].OneofWrappers = []any{
 		(*Answer_Failure)(nil),
 		(*Answer_Done)(nil),
 		(*Answer_Namespace)(nil),
@@ -1691,7 +1752,7 @@ func file_fsm_state_record_proto_init() {
 		(*Answer_Table)(nil),
 		(*Answer_View)(nil),
 	}
-	file_fsm_state_record_proto_msgTypes[13].OneofWrappers = []any{
+	file_fsm_state_record_proto_msgTypes[14].OneofWrappers = []any{
 		(*Task_Purge)(nil),
 	}
 	type x struct{}
@@ -1700,7 +1761,7 @@ func file_fsm_state_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_state_record_proto_rawDesc), len(file_fsm_state_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -84,6 +84,13 @@ func (v *View) Cluster() (*Cluster, bool, error) {
 	return rec, ok, err
 }
 
+// Member returns what was decided about a node; there is nothing about most.
+func (v *View) Member(id string) (*Member, bool, error) {
+	rec := &Member{}
+	_, ok, err := load(v, MemberKey(id), rec)
+	return rec, ok, err
+}
+
 // Warehouse returns a warehouse by name and its revision.
 func (v *View) Warehouse(name string) (*Warehouse, uint64, bool, error) {
 	rec := &Warehouse{}

@@ -239,10 +239,16 @@ func (a *App) clusterOptions() cluster.Options {
 		GossipKey:       c.GossipKey,
 		Join:            c.Join,
 		BootstrapExpect: c.BootstrapExpect,
+		Nonvoter:        c.Nonvoter,
+		StabilizeAfter:  c.StabilizeAfter,
+		RemoveDeadAfter: c.RemoveDeadAfter,
 		Logger:          a.bare.With(slog.String("room", "cluster")),
 		Events:          clusterEvents(a.metrics),
 		Halt:            a.halt,
 		Services:        map[string]cluster.Service{backupService: a.answerBackup},
+	}
+	if c.BootstrapExpect == 0 {
+		opts.BootstrapExpect = cluster.NeverFound
 	}
 	if t := c.ClusterTLS; t.Given() {
 		opts.TLS = &cluster.TLSFiles{CA: t.CAFile, Cert: t.CertFile, Key: t.KeyFile}
@@ -317,7 +323,7 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
-	managed, err := management.Routes(management.Options{Catalog: cat, Backups: a.backups()})
+	managed, err := management.Routes(management.Options{Catalog: cat, Cluster: &operatedCluster{node: a.node}, Backups: a.backups()})
 	if err != nil {
 		return err
 	}

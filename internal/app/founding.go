@@ -64,7 +64,7 @@ func newFounding(a *App) (*founding, error) {
 	if f.root, err = storage.Canonical(a.config.Warehouse); err != nil {
 		return nil, fmt.Errorf("warehouse: %w", err)
 	}
-	if own := "file://" + a.config.DataDir + "/"; strings.HasPrefix(f.root, own) && (a.config.BootstrapExpect > 1 || len(a.config.Join) > 0) {
+	if own := "file://" + a.config.DataDir + "/"; strings.HasPrefix(f.root, own) && (a.config.BootstrapExpect != 1 || len(a.config.Join) > 0) {
 		f.logger.Warn("the warehouse is in this node's own data folder: nodes on other machines can't reach it; name a shared one with --warehouse",
 			slog.String("root", f.root))
 	}

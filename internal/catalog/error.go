@@ -33,6 +33,10 @@ const (
 	KindNoSuchView Kind = "no-such-view"
 	// KindNoSuchTask is returned when the background job does not exist.
 	KindNoSuchTask Kind = "no-such-task"
+	// KindNoSuchNode is returned when the cluster has no such node.
+	KindNoSuchNode Kind = "no-such-node"
+	// KindMembershipRefused is returned when a change of the cluster's membership would do harm.
+	KindMembershipRefused Kind = "membership-refused"
 	// KindNotFound is returned when a metadata file is missing from the object store.
 	KindNotFound Kind = "not-found"
 	// KindAlreadyExists is returned when the name or the location is taken.

@@ -26,8 +26,15 @@ type Config struct {
 
 	// Join is the gossip addresses of other nodes.
 	Join []string
-	// BootstrapExpect is how many voters the first election waits for.
+	// BootstrapExpect is how many voters the first election waits for; 0 is a node
+	// that never founds a cluster.
 	BootstrapExpect int
+	// Nonvoter makes the node stay without a vote until it is promoted.
+	Nonvoter bool
+	// StabilizeAfter is how long a new node must be well before it gets a vote.
+	StabilizeAfter time.Duration
+	// RemoveDeadAfter is how long a voter must be dead before it is removed; 0 is never.
+	RemoveDeadAfter time.Duration
 
 	// Warehouse is the root of the default warehouse.
 	Warehouse string

@@ -86,8 +86,20 @@ func Settings() []Setting {
 			parse: list(func(c *Config) *[]string { return &c.Join }, advertiseAddress),
 		},
 		{
-			Name: "bootstrap-expect", Default: "1", Usage: "voters to wait for before the first election",
-			parse: count(func(c *Config) *int { return &c.BootstrapExpect }, 1, maxVoters),
+			Name: "bootstrap-expect", Default: "1", Usage: "voters to wait for before the first election; 0 never founds a cluster",
+			parse: count(func(c *Config) *int { return &c.BootstrapExpect }, 0, maxVoters),
+		},
+		{
+			Name: "nonvoter", Default: "false", Usage: "stay without a vote until promoted: a read replica", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.Nonvoter }),
+		},
+		{
+			Name: "stabilize-after", Default: "10s", Usage: "how long a new node must be well before it gets a vote by itself",
+			parse: duration(func(c *Config) *time.Duration { return &c.StabilizeAfter }, time.Millisecond, 24*time.Hour),
+		},
+		{
+			Name: "remove-dead-after", Default: "0s", Usage: "how long a voter must be dead before it is removed by itself, while three others are left; 0 never",
+			parse: duration(func(c *Config) *time.Duration { return &c.RemoveDeadAfter }, 0, 30*24*time.Hour),
 		},
 		{
 			Name: "warehouse", Note: "file://<data-dir>/warehouse", Usage: "root of the default warehouse: file:// or s3://",

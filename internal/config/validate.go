@@ -8,7 +8,7 @@ import (
 // ignored.
 func (c *Config) validate() error {
 	for _, rule := range []func(*Config) error{
-		notYet, reachable, authentication, httpTLS, nodeToNode, s3Credentials, snapshots, files,
+		notYet, reachable, finding, authentication, httpTLS, nodeToNode, s3Credentials, snapshots, files,
 	} {
 		if err := rule(c); err != nil {
 			return err
@@ -43,6 +43,15 @@ func reachable(c *Config) error {
 		if e.endpoint.unspecified() && e.endpoint.Advertise == "" {
 			return problem(e.name+"-advertise", "is needed, as --%s-listen %s takes every address: name the one that others reach", e.name, e.endpoint.Listen)
 		}
+	}
+	return nil
+}
+
+// finding makes sure that a node which founds no cluster can find one; with an
+// expectation of 0 alone, it may be told later by "cluster join".
+func finding(c *Config) error {
+	if c.Nonvoter && len(c.Join) == 0 && c.BootstrapExpect != 0 {
+		return problem("join", "is needed beside --nonvoter, which founds no cluster: name nodes of the one that it is to join")
 	}
 	return nil
 }

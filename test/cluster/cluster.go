@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,23 @@ func Prepare(o Options) (*Cluster, error) {
 		n.env = append([]string{"FLOEBERG_BOOTSTRAP_KEY=" + Key}, o.Env...)
 	}
 	return c, nil
+}
+
+// Grow starts one more node with an empty folder, which is told where the others
+// are and founds nothing. It runs on this machine. The arguments are added to its command line.
+func (c *Cluster) Grow(args ...string) (*Node, error) {
+	n, err := newNode(c.dir, len(c.Nodes), Options{}.host(0))
+	if err != nil {
+		return nil, err
+	}
+	var gossip []string
+	for _, other := range c.Nodes {
+		gossip = append(gossip, other.gossip)
+	}
+	n.args = slices.Concat([]string{"--join", strings.Join(gossip, ",")}, c.options.args(), []string{"--bootstrap-expect", "0"}, args)
+	n.env = append([]string{"FLOEBERG_BOOTSTRAP_KEY=" + Key}, c.options.Env...)
+	c.Nodes = append(c.Nodes, n)
+	return n, n.Start()
 }
 
 // Warehouse is the root of the default warehouse.

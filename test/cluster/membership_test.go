@@ -1,0 +1,205 @@
+package cluster_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/floeberg/floeberg/test/client"
+	"github.com/floeberg/floeberg/test/cluster"
+)
+
+// shown is a member as "cluster members --output json" prints it.
+type shown struct {
+	ID            string  `json:"id"`
+	Role          string  `json:"role"`
+	Health        string  `json:"health"`
+	HTTP          string  `json:"http"`
+	Cluster       string  `json:"cluster"`
+	Gossip        string  `json:"gossip"`
+	Version       string  `json:"version"`
+	AppliedIndex  *uint64 `json:"applied_index"`
+	Lag           *uint64 `json:"lag"`
+	LastContactMs *int64  `json:"last_contact_ms"`
+}
+
+// members are the cluster's members as a node shows them.
+func members(t *testing.T, n *cluster.Node) ([]shown, error) {
+	t.Helper()
+	code, stdout, stderr := floeberg(t, n.URL, "cluster", "members", "--output", "json")
+	if code != 0 {
+		return nil, fmt.Errorf("exit code %d: %s", code, stderr)
+	}
+	var list []shown
+	return list, json.Unmarshal([]byte(stdout), &list)
+}
+
+// awaitVoters waits until a node shows just these healthy voters.
+func awaitVoters(t *testing.T, n *cluster.Node, ids ...string) {
+	t.Helper()
+	slices.Sort(ids)
+	err := cluster.Await(within(t, 60*time.Second), fmt.Sprintf("the voters %v", ids), func(context.Context) error {
+		list, err := members(t, n)
+		if err != nil {
+			return err
+		}
+		var voters []string
+		for _, m := range list {
+			if m.Role != "nonvoter" && m.Health == "healthy" {
+				voters = append(voters, m.ID)
+			}
+		}
+		if !slices.Equal(voters, ids) {
+			return fmt.Errorf("%+v", list)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustRun runs a command that must succeed.
+func mustRun(t *testing.T, n *cluster.Node, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := floeberg(t, n.URL, args...)
+	if code != 0 {
+		t.Fatalf("%v at %s: exit code %d: %s", args, n.ID, code, stderr)
+	}
+	return stdout
+}
+
+// refusedRun runs a command that must be refused with one line that says why.
+func refusedRun(t *testing.T, n *cluster.Node, says string, args ...string) {
+	t.Helper()
+	code, stdout, stderr := floeberg(t, n.URL, args...)
+	if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, says) {
+		t.Errorf("%v at %s: exit code %d, %q %q, which does not say %q", args, n.ID, code, stdout, stderr, says)
+	}
+}
+
+// TestMembership grows a cluster from one to five nodes while a client writes, and
+// takes it back to three.
+func TestMembership(t *testing.T) {
+	s := start(t, cluster.Options{Nodes: 1, Args: []string{"--stabilize-after", "200ms"}})
+	c := s.Client()
+	ns := namespace(t, c)
+	name, _ := table(t, c, ns)
+
+	var ids []string
+	for range 4 {
+		n := addNode(t, s)
+		ids = append(ids, n.ID)
+		if len(ids)%2 == 0 {
+			awaitVoters(t, n, append([]string{"n1"}, ids...)...)
+		}
+	}
+	var status struct {
+		ClusterID        string   `json:"cluster_id"`
+		Leader           string   `json:"leader"`
+		FailureTolerance int      `json:"failure_tolerance"`
+		Warnings         []string `json:"warnings"`
+		Members          []shown  `json:"members"`
+	}
+	if err := json.Unmarshal([]byte(mustRun(t, s.Nodes[3], "cluster", "status", "--output", "json")), &status); err != nil {
+		t.Fatal(err)
+	}
+	if status.ClusterID == "" || status.Leader == "" || status.FailureTolerance != 2 || len(status.Members) != 5 {
+		t.Errorf("five voters: %+v", status)
+	}
+	for _, m := range status.Members {
+		if m.HTTP == "" || m.Cluster == "" || m.Gossip == "" || m.Version == "" || m.AppliedIndex == nil || m.Lag == nil || m.LastContactMs == nil {
+			t.Errorf("%+v", m)
+		}
+	}
+	want := commitAppend(t, c, ns, name)
+	for i := range s.Nodes {
+		if got := load(t, s.At(i), ns, name); got.MetadataLocation != want.MetadataLocation {
+			t.Errorf("%s has %s, want %s", s.Nodes[i].ID, got.MetadataLocation, want.MetadataLocation)
+		}
+	}
+
+	// Two go, the leader first, while a client writes at the others.
+	leader := s.MustLeader(t)
+	var stay []*cluster.Node
+	for i, n := range s.Nodes {
+		if i != leader && len(stay) < 3 {
+			stay = append(stay, n)
+		}
+	}
+	urls := []string{stay[0].URL, stay[1].URL, stay[2].URL}
+	writer := c.With(func(o *client.Options) { o.URLs = urls })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			res, err := writer.Commit(t.Context(), ns, name, nil, []client.Object{setProperty("at", time.Now().String())})
+			if err == nil && res.Status != http.StatusOK {
+				err = fmt.Errorf("%s", res)
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	left := []string{}
+	for _, n := range stay {
+		left = append(left, n.ID)
+	}
+	for _, n := range s.Nodes {
+		if !slices.Contains(left, n.ID) {
+			for range 2 {
+				mustRun(t, stay[0], "cluster", "remove", n.ID, "--yes")
+			}
+		}
+	}
+	awaitVoters(t, stay[1], left...)
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("a write failed while the cluster shrank: %v", err)
+	}
+	refusedRun(t, stay[2], "No such node: nobody", "cluster", "remove", "nobody", "--yes")
+	if err := stay[0].Kill9(); err != nil {
+		t.Fatal(err)
+	}
+	err := cluster.Await(within(t, 30*time.Second), "a leader among the two that are left", func(ctx context.Context) error { return stay[1].Ready(ctx) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusedRun(t, stay[1], "3 voters, 2 answer: removing "+stay[2].ID+" would leave 2 voters of which 1 answers, and 2 are needed for a quorum",
+		"cluster", "remove", stay[2].ID, "--yes")
+	if code, _, stderr := floeberg(t, stay[1].URL, "cluster", "remove", stay[2].ID); code != 2 || !strings.Contains(stderr, "--yes") {
+		t.Errorf("without a word: exit code %d, %q", code, stderr)
+	}
+	mustRun(t, stay[1], "cluster", "transfer")
+	list, err := members(t, stay[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	health := map[string]string{}
+	for _, m := range list {
+		health[m.ID] = m.Health
+	}
+	if diff := cmp.Diff(map[string]string{stay[0].ID: "unreachable", stay[1].ID: "healthy", stay[2].ID: "healthy"}, health); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// addNode starts one more node, which is to be let in.
+func addNode(t *testing.T, s *cluster.Cluster, args ...string) *cluster.Node {
+	t.Helper()
+	n, err := s.Grow(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
