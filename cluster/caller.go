@@ -37,6 +37,8 @@ const (
 	pathPropose    = "/cluster/v1/propose"
 	pathReadIndex  = "/cluster/v1/read-index"
 	pathStatus     = "/cluster/v1/status"
+	pathVerify     = "/cluster/v1/verify"
+	pathCondemn    = "/cluster/v1/condemn"
 )
 
 func callProtocols() *http.Protocols {

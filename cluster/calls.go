@@ -32,6 +32,8 @@ func (n *Node) serveCalls() *answers {
 	handle(n, mux, pathOverview, func() *OverviewRequest { return new(OverviewRequest) }, n.answerOverview)
 	handle(n, mux, pathStatus, func() *StatusRequest { return new(StatusRequest) }, n.answerStatus)
 	handle(n, mux, pathService, func() *ServiceRequest { return new(ServiceRequest) }, n.answerService)
+	handle(n, mux, pathVerify, func() *VerifyRequest { return new(VerifyRequest) }, n.answerVerify)
+	handle(n, mux, pathCondemn, func() *CondemnRequest { return new(CondemnRequest) }, n.answerCondemn)
 	a := &answers{
 		server: &http.Server{
 			Handler:           mux,

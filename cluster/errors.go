@@ -27,6 +27,10 @@ var (
 	ErrTooOld = errors.New("cluster: this program is too old for its data folder")
 	// ErrDamaged is returned when a file of this node's is not what was written.
 	ErrDamaged = errors.New("cluster: damaged file")
+	// ErrDiverged is the reason of a node whose state is not that of the others.
+	ErrDiverged = errors.New("its state is not that of the others")
+	// ErrStopped is returned when a node must not run with the folder that it has.
+	ErrStopped = errors.New("cluster: this node was stopped for good")
 	// ErrRemoved is returned when the node is no longer a member of its cluster.
 	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
 	// ErrRefused is returned when a change of the membership was not made, because it

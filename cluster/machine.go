@@ -2,10 +2,12 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/state"
 )
 
@@ -23,6 +25,11 @@ type Machine interface {
 	// CommandVersions returns the command version that is in use in the cluster and
 	// the newest one that this machine applies.
 	CommandVersions() (inUse, newest uint32)
+	// ChecksumAt returns the checksum of the state as it was after an entry, and the
+	// entry's term, if that is remembered.
+	ChecksumAt(index uint64) (sum [16]byte, term uint64, ok bool)
+	// VerifyDisk reads the whole state from disk and compares it with its checksum.
+	VerifyDisk(ctx context.Context) (sum [16]byte, index uint64, err error)
 	// NeedsRestore tells whether the state must be restored from the snapshot
 	// with this index before the log can go on.
 	NeedsRestore(latestSnapshotIndex uint64) bool
@@ -37,6 +44,9 @@ type watchedMachine struct {
 	configuration *configuration
 	before        func()
 	after         func(entries int, took time.Duration)
+	// damaged is told where a snapshot could not be written because the state is
+	// not what it must be.
+	damaged func(error)
 }
 
 var _ raft.BatchingFSM = (*watchedMachine)(nil)
@@ -49,4 +59,27 @@ func (m *watchedMachine) ApplyBatch(logs []*raft.Log) []any {
 	m.configuration.noteEntries(logs)
 	m.after(len(logs), time.Since(start))
 	return results
+}
+
+// Snapshot implements raft.FSM.
+func (m *watchedMachine) Snapshot() (raft.FSMSnapshot, error) {
+	snapshot, err := m.Machine.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	return &watchedSnapshot{snapshot, m.damaged}, nil
+}
+
+type watchedSnapshot struct {
+	raft.FSMSnapshot
+	damaged func(error)
+}
+
+// Persist implements raft.FSMSnapshot.
+func (s *watchedSnapshot) Persist(sink raft.SnapshotSink) error {
+	err := s.FSMSnapshot.Persist(sink)
+	if errors.Is(err, fsm.ErrCorrupt) {
+		s.damaged(err)
+	}
+	return err
 }

@@ -40,6 +40,7 @@ type Node struct {
 	waitsFor atomic.Value
 	identity atomic.Pointer[string]
 	proven   atomic.Pointer[proof]
+	verified atomic.Pointer[Verification]
 	// behind is which member keeps the leader from raising the command version.
 	behind   atomic.Pointer[string]
 	caughtUp atomic.Bool
@@ -116,6 +117,7 @@ func (n *Node) start(ctx context.Context) error {
 	})
 	watched := &watchedMachine{
 		Machine: n.machine, configuration: n.configuration, before: n.transport.announce, after: n.opts.Events.applied,
+		damaged: n.stopForGood,
 	}
 	conf := n.raftConfig(logger, noRestore)
 	if n.raft, err = n.store.start(conf, watched, n.transport); err != nil {
@@ -146,6 +148,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.run(n.catchUp)
 	n.run(n.replaceSnapshots)
 	n.run(n.autopilot)
+	n.run(n.watchState)
 	return nil
 }
 

@@ -95,6 +95,9 @@ type Options struct {
 
 	// Services are parts of the node that others ask by AskService, by name.
 	Services map[string]Service
+	// VerifyInterval is how often the leader compares the states of all members,
+	// which costs one small call to each. Default: never.
+	VerifyInterval time.Duration
 
 	// Logger gets what operators should see. Default: slog.Default().
 	Logger *slog.Logger

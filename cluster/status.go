@@ -219,6 +219,10 @@ type Figures struct {
 	// WaitingLocal and WaitingForward are proposals in the queues.
 	WaitingLocal, WaitingForward int
 	LogFirst, LogLast            uint64
+	// Different is how many members' states were not those of the others when this
+	// node last looked as leader, VerifiedIndex where that was; 0 where it did not.
+	Different     int
+	VerifiedIndex uint64
 	// LogStore is what the database of the Raft log says of itself.
 	LogStore bbolt.Stats
 }
@@ -236,6 +240,9 @@ func (n *Node) Figures() (Figures, error) {
 	}
 	if last := n.raft.LastContact(); f.State != raft.Leader.String() && !last.IsZero() {
 		f.LastContact = time.Since(last)
+	}
+	if v := n.verified.Load(); v != nil {
+		f.Different, f.VerifiedIndex = len(v.Different()), v.Index
 	}
 	var err error
 	if f.LogFirst, err = (&logs{n.store}).FirstIndex(); err != nil {

@@ -59,6 +59,9 @@ func openStore(opts *Options, logger *raftLogger, damaged func(error)) (_ *store
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: data folder: %w", err)
 	}
+	if err := checkStopped(opts.Dir); err != nil {
+		return nil, err
+	}
 	if err := s.openLog(); err != nil {
 		return nil, err
 	}

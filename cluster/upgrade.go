@@ -122,18 +122,19 @@ func toldVersion(newest uint32) uint32 { return max(newest, command.FirstVersion
 // checkKnown refuses a log that ends with a command which this program does not
 // know. The state machine would stop at it as well, but only once the node takes part.
 func (s *store) checkKnown(newest uint32) error {
-	first, err := s.bolt.FirstIndex()
+	log := &logs{s}
+	first, err := log.FirstIndex()
 	if err != nil {
-		return fmt.Errorf("cluster: raft log: %w", err)
+		return logError(err)
 	}
-	last, err := s.bolt.LastIndex()
+	last, err := log.LastIndex()
 	if err != nil {
-		return fmt.Errorf("cluster: raft log: %w", err)
+		return logError(err)
 	}
 	for index := last; index > 0 && index >= first; index-- {
 		var entry raft.Log
-		if err := s.bolt.GetLog(index, &entry); err != nil {
-			return fmt.Errorf("cluster: raft log: entry %d: %w", index, err)
+		if err := log.read(index, &entry); err != nil {
+			return logError(err)
 		}
 		if entry.Type != raft.LogCommand {
 			continue

@@ -124,6 +124,7 @@ func (m *Machine) commit(s *store, b *batch) error {
 	m.pos.Store(&next)
 	m.commits.Add(1)
 	m.nextExpiry = b.nextExpiry
+	m.history.add(b.marks...)
 	m.waiters.wake(next.index)
 	return nil
 }

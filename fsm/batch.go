@@ -16,6 +16,8 @@ type batch struct {
 	pos  moment
 	// before is what the stored bookkeeping said when the batch began.
 	before moment
+	// marks is where the state stood after each entry.
+	marks []position
 	// moved is set once an entry is in it, heard once one of them told the time.
 	moved, heard bool
 	nextExpiry   uint64
@@ -54,6 +56,7 @@ func (b *batch) entry(index, term uint64, entry *command.Entry) ([]command.Resul
 	b.moved = true
 	b.pos.index, b.pos.term = index, term
 	if entry == nil {
+		b.marks = append(b.marks, b.pos.position)
 		return nil, nil
 	}
 	b.alone = entry.Restores()
@@ -77,23 +80,39 @@ func (b *batch) entry(index, term uint64, entry *command.Entry) ([]command.Resul
 		}
 		results = append(results, result)
 	}
-	return results, b.sweep(sweepPerCommand * len(results))
+	if err := b.sweep(sweepPerCommand * len(results)); err != nil {
+		return nil, err
+	}
+	if err := b.settle(); err != nil {
+		return nil, err
+	}
+	b.marks = append(b.marks, b.pos.position)
+	return results, nil
 }
 
-// finish writes the machine's own rows.
-func (b *batch) finish() error {
+// settle writes the machine's own replicated rows. It is part of each entry, and
+// not of the batch: then the state after an entry is the same whatever is in one
+// batch with it, and so is its checksum.
+func (b *batch) settle() error {
 	if b.pos.version != b.before.version {
 		b.value = appendVersion(b.value[:0], b.pos.version)
 		if err := b.set(versionKey, b.value); err != nil {
 			return err
 		}
+		b.before.version = b.pos.version
 	}
 	if b.pos.counters != b.before.counters {
 		b.value = b.pos.counters.append(b.value[:0])
 		if err := b.set(countersKey, b.value); err != nil {
 			return err
 		}
+		b.before.counters = b.pos.counters
 	}
+	return nil
+}
+
+// finish writes where the state stands.
+func (b *batch) finish() error {
 	b.value = b.pos.position.append(b.value[:0])
 	if err := b.rows.Set(positionKey, b.value, nil); err != nil {
 		return fmt.Errorf("fsm: write position: %w", err)

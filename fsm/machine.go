@@ -39,6 +39,7 @@ type Machine struct {
 	pos     atomic.Pointer[moment]
 	commits atomic.Uint64
 
+	history history
 	waiters waiters
 	failed  atomic.Pointer[error]
 	halted  chan struct{} // closed once failed is set
@@ -80,7 +81,9 @@ func Open(opts Options) (_ *Machine, err error) {
 		return nil, err
 	}
 	pos, err := readMoment(s.db)
-	if err == nil {
+	if err != nil {
+		err = openError(f.path(name), err)
+	} else {
 		err = m.checkVersion(pos)
 	}
 	if err != nil {
@@ -90,6 +93,7 @@ func Open(opts Options) (_ *Machine, err error) {
 	pos.at = opts.Now()
 	m.store = s
 	m.pos.Store(&pos)
+	m.history.add(pos.position)
 	return m, nil
 }
 

@@ -146,6 +146,7 @@ func (m *Machine) replace(old, next *store, pos moment) {
 	m.commits.Add(1)
 	m.current.Unlock()
 	m.nextExpiry = 0
+	m.history.add(pos.position)
 	m.waiters.wake(pos.index)
 	// The machine's own hold; the caller has another.
 	old.release()

@@ -31,11 +31,19 @@ func (m *Machine) openStore(name string) (*store, error) {
 	}
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
-		return nil, fmt.Errorf("fsm: open the state in %s: %w", dir, err)
+		return nil, openError(dir, err)
 	}
 	s := &store{db: db, name: name, halted: m.halted, failure: m.failure}
 	s.refs.Store(1)
 	return s, nil
+}
+
+// openError is why the state in a folder can't be opened.
+func openError(dir string, err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: damaged file in %s: %w", ErrCorrupt, dir, err)
+	}
+	return fmt.Errorf("fsm: open the state in %s: %w", dir, err)
 }
 
 // retain is called by who knows that somebody else holds the store.

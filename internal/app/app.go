@@ -242,6 +242,7 @@ func (a *App) clusterOptions() cluster.Options {
 		Nonvoter:        c.Nonvoter,
 		StabilizeAfter:  c.StabilizeAfter,
 		RemoveDeadAfter: c.RemoveDeadAfter,
+		VerifyInterval:  c.VerifyInterval,
 		Logger:          a.bare.With(slog.String("room", "cluster")),
 		Events:          clusterEvents(a.metrics),
 		Halt:            a.halt,

@@ -161,6 +161,8 @@ func (a *App) logFigures() []ops.Figure {
 		{Name: "raft_queue_length", Help: "Changes that wait for the log on this node.", Value: float64(f.WaitingLocal)},
 		{Name: "forward_queue_length", Help: "Changes that wait to be passed on to the leader.", Value: float64(f.WaitingForward)},
 		{Name: "raft_log_last_index", Help: "Last entry in this node's log.", Value: float64(f.LogLast)},
+		{Name: "state_divergence", Help: "Members whose state was not that of the others when this node, as leader, last compared them.", Value: float64(f.Different)},
+		{Name: "state_verified_index", Help: "Log index at which this node, as leader, last compared the states of the members; 0 elsewhere.", Value: float64(f.VerifiedIndex)},
 		{Name: "bbolt_open_transactions", Help: "Read transactions of the log's database that are open.", Value: float64(f.LogStore.OpenTxN)},
 		{Name: "bbolt_free_pages", Help: "Free pages in the log's database.", Value: float64(f.LogStore.FreePageN)},
 		{Name: "bbolt_pending_pages", Help: "Pages of the log's database that are about to be free.", Value: float64(f.LogStore.PendingPageN)},

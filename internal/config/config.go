@@ -79,6 +79,8 @@ type Config struct {
 	ReadConsistency Consistency
 	// MaxStaleness is how old a bounded read may be.
 	MaxStaleness time.Duration
+	// VerifyInterval is how often the leader compares the states of all nodes; 0 is never.
+	VerifyInterval time.Duration
 
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level

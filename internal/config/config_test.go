@@ -97,6 +97,7 @@ func wants(t *testing.T) map[string]want {
 		"insecure-cluster":         on(func(c *config.Config) any { return c.InsecureCluster }),
 		"read-consistency":         {value: "bounded", inFile: `"bounded"`, got: func(c *config.Config) any { return c.ReadConsistency }, want: config.Bounded},
 		"max-staleness":            {value: "250ms", inFile: `"250ms"`, got: func(c *config.Config) any { return c.MaxStaleness }, want: 250 * time.Millisecond},
+		"verify-interval":          {value: "1h30m", inFile: `"1h30m"`, got: func(c *config.Config) any { return c.VerifyInterval }, want: 90 * time.Minute},
 		"log-level":                {value: "warn", inFile: `"warn"`, got: func(c *config.Config) any { return c.LogLevel }, want: slog.LevelWarn},
 		"log-format":               {value: "json", inFile: `"json"`, got: func(c *config.Config) any { return c.LogFormat }, want: config.LogJSON},
 	}
@@ -185,7 +186,8 @@ func TestDefaults(t *testing.T) {
 		BootstrapExpect: 1, StabilizeAfter: 10 * time.Second,
 		Warehouse: "file:///var/lib/floeberg/warehouse", WarehouseName: "default",
 		Auth: true, ReadConsistency: config.Linearizable, MaxStaleness: 5 * time.Second, SnapshotUploadInterval: time.Hour, SnapshotKeep: 24,
-		LogLevel: slog.LevelInfo, LogFormat: config.LogText,
+		VerifyInterval: 10 * time.Minute,
+		LogLevel:       slog.LevelInfo, LogFormat: config.LogText,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -245,6 +247,7 @@ func TestWhatStopsAStart(t *testing.T) {
 		"gossip key":               {flags("gossip-key", "abc"), []string{"--gossip-key", "base64"}},
 		"consistency":              {flags("read-consistency", "strong"), []string{"--read-consistency", "linearizable, bounded or stale"}},
 		"staleness":                {flags("max-staleness", "5"), []string{"--max-staleness", "5s"}},
+		"verify interval":          {flags("verify-interval", "-1s"), []string{"--verify-interval"}},
 		"level":                    {flags("log-level", "loud"), []string{"--log-level", "debug"}},
 		"format":                   {flags("log-format", "xml"), []string{"--log-format", "text or json"}},
 		"node id":                  {flags("node-id", "a b"), []string{"--node-id", "spaces"}},

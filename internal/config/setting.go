@@ -220,6 +220,10 @@ func Settings() []Setting {
 			parse: duration(func(c *Config) *time.Duration { return &c.MaxStaleness }, time.Millisecond, time.Hour),
 		},
 		{
+			Name: "verify-interval", Default: "10m", Usage: "how often the leader compares the states of all nodes; 0 never",
+			parse: duration(func(c *Config) *time.Duration { return &c.VerifyInterval }, 0, 30*24*time.Hour),
+		},
+		{
 			Name: "log-level", Default: "info", Usage: "debug, info, warn or error",
 			parse: func(c *Config, value string) error { return level(func() *slog.Level { return &c.LogLevel }, value) },
 		},
