@@ -283,18 +283,32 @@ func (a *App) openStore(ctx context.Context) error {
 	return nil
 }
 
-// storeConfig is how object stores are reached.
+// storeConfig is how this node reaches object stores.
 func (a *App) storeConfig() storage.Config {
-	return storage.Config{S3: s3Config(a.config.S3), Observe: storeObserver(a.metrics)}
+	stores := storeConfig(a.config)
+	stores.Observe = storeObserver(a.metrics)
+	return stores
 }
 
-func s3Config(c config.S3) storage.S3Config {
-	return storage.S3Config{
-		Endpoint:        c.Endpoint,
-		Region:          c.Region,
-		AccessKeyID:     c.AccessKeyID,
-		SecretAccessKey: c.SecretAccessKey,
-		PathStyle:       c.PathStyle,
+func storeConfig(c *config.Config) storage.Config {
+	return storage.Config{
+		S3: storage.S3Config{
+			Endpoint:        c.S3.Endpoint,
+			Region:          c.S3.Region,
+			AccessKeyID:     c.S3.AccessKeyID,
+			SecretAccessKey: c.S3.SecretAccessKey,
+			PathStyle:       c.S3.PathStyle,
+		},
+		GCS: storage.GCSConfig{
+			Endpoint:        c.GCS.Endpoint,
+			CredentialsFile: c.GCS.CredentialsFile,
+			NoAuth:          c.GCS.NoAuth,
+		},
+		Azure: storage.AzureConfig{
+			Endpoint:   c.Azure.Endpoint,
+			AccountKey: c.Azure.AccountKey,
+			SASToken:   c.Azure.SASToken,
+		},
 	}
 }
 

@@ -40,7 +40,7 @@ func OpenSnapshots(ctx context.Context, c *config.Config, clusterID string) (_ *
 	if err != nil {
 		return nil, err
 	}
-	store, err := storage.Open(root, storage.Config{S3: s3Config(c.S3)})
+	store, err := storage.Open(root, storeConfig(c))
 	if err != nil {
 		return nil, err
 	}

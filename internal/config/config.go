@@ -44,6 +44,10 @@ type Config struct {
 	AllowLocations []string
 	// S3 is how the default warehouse's store is reached.
 	S3 S3
+	// GCS is how gs:// locations are reached.
+	GCS GCS
+	// Azure is how abfss:// locations are reached.
+	Azure Azure
 	// VerifyMetadata makes a load check that the table's metadata file is there.
 	VerifyMetadata bool
 	// SnapshotStore is where snapshots stream to; "" is nowhere.
@@ -127,6 +131,24 @@ type S3 struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	PathStyle       bool
+}
+
+// GCS is how Google Cloud Storage is reached. Without a file, credentials are
+// Google's default ones: named by the environment, gcloud's, or the machine's.
+type GCS struct {
+	Endpoint        string
+	CredentialsFile string
+	// NoAuth sends none: for emulators.
+	NoAuth bool
+}
+
+// Azure is how an Azure storage account is reached. Without key and token, Entra
+// ID is asked for one: for the application in the environment, or for the machine.
+type Azure struct {
+	// Endpoint of the Blob Service; "" is that of the account in the location.
+	Endpoint   string
+	AccountKey string
+	SASToken   string
 }
 
 // Certificate is the files of one TLS identity and of whom it trusts.

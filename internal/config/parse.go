@@ -185,27 +185,48 @@ func advertiseAddress(value string) error {
 	return nil
 }
 
-// laterSchemes are stores that have a name but no driver yet.
-var laterSchemes = map[string]bool{"gs": true, "abfs": true, "abfss": true, "wasb": true, "wasbs": true}
-
 func storeURL(value string) error {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme == "" {
-		return errors.New("expected file:///PATH or s3://BUCKET/PATH")
+		return errors.New("expected file:///PATH, s3://BUCKET/PATH, gs://BUCKET/PATH or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH")
 	}
-	switch scheme := strings.ToLower(u.Scheme); {
-	case laterSchemes[scheme]:
-		return fmt.Errorf("%s:// isn't supported yet: use file:// or s3://", scheme)
-	case scheme == "file":
+	switch scheme := strings.ToLower(u.Scheme); scheme {
+	case "file":
 		if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
 			return errors.New("expected an absolute path, file:///PATH")
 		}
-	case scheme == "s3" || scheme == "s3a" || scheme == "s3n":
+	case "s3", "s3a", "s3n":
 		if u.Host == "" {
 			return errors.New("expected s3://BUCKET/PATH")
 		}
+	case "gs":
+		if u.Host == "" {
+			return errors.New("expected gs://BUCKET/PATH")
+		}
+	case "abfss", "abfs":
+		// Container and account have the form of a user at a host.
+		if u.User.Username() == "" || !strings.Contains(u.Host, ".dfs.") {
+			return errors.New("expected abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH")
+		}
+	case "wasb", "wasbs":
+		return fmt.Errorf("%s:// is the older name of it: use abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH", scheme)
 	default:
-		return fmt.Errorf("unknown store %s://: use file:// or s3://", scheme)
+		return fmt.Errorf("unknown store %s://: use file://, s3://, gs:// or abfss://", scheme)
+	}
+	return nil
+}
+
+func accountKey(value string) error {
+	if _, err := base64.StdEncoding.DecodeString(value); err != nil {
+		return errors.New("expected base64, as Azure shows the account's keys")
+	}
+	return nil
+}
+
+func sasToken(value string) error {
+	query, err := url.ParseQuery(strings.TrimPrefix(value, "?"))
+	if err != nil || query.Get("sig") == "" {
+		return errors.New("expected a shared access signature, sv=…&sig=…")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (s Setting) Key() string {
 
 // sections is the first words that are sections of the file.
 var sections = map[string]bool{
-	"http": true, "cluster": true, "gossip": true, "s3": true, "oidc": true, "tls": true, "log": true,
+	"http": true, "cluster": true, "gossip": true, "s3": true, "gcs": true, "azure": true, "oidc": true, "tls": true, "log": true,
 }
 
 // Settings is the list of all settings: the one place of their names, defaults
@@ -102,7 +102,7 @@ func Settings() []Setting {
 			parse: duration(func(c *Config) *time.Duration { return &c.RemoveDeadAfter }, 0, 30*24*time.Hour),
 		},
 		{
-			Name: "warehouse", Note: "file://<data-dir>/warehouse", Usage: "root of the default warehouse: file:// or s3://",
+			Name: "warehouse", Note: "file://<data-dir>/warehouse", Usage: "root of the default warehouse: file://, s3://, gs:// or abfss://",
 			parse: text(func(c *Config) *string { return &c.Warehouse }, storeURL),
 		},
 		{
@@ -128,6 +128,30 @@ func Settings() []Setting {
 		{
 			Name: "s3-path-style", Default: "false", Usage: "put the bucket into the path instead of the host name", Switch: true,
 			parse: truth(func(c *Config) *bool { return &c.S3.PathStyle }),
+		},
+		{
+			Name: "gcs-endpoint", Note: "Google", Usage: "URL of the Google Cloud Storage API",
+			parse: text(func(c *Config) *string { return &c.GCS.Endpoint }, httpURL),
+		},
+		{
+			Name: "gcs-credentials-file", Note: "Google's default credentials", Usage: "service account key or other credentials, as gcloud writes them",
+			parse: text(func(c *Config) *string { return &c.GCS.CredentialsFile }, notEmpty),
+		},
+		{
+			Name: "gcs-no-auth", Default: "false", Usage: "send no credentials to it: for emulators", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.GCS.NoAuth }),
+		},
+		{
+			Name: "azure-endpoint", Note: "that of the account", Usage: "URL of the account's Blob Service",
+			parse: text(func(c *Config) *string { return &c.Azure.Endpoint }, httpURL),
+		},
+		{
+			Name: "azure-account-key", Note: "a token of Entra ID", Usage: "key of the account; better by environment", Secret: true,
+			parse: text(func(c *Config) *string { return &c.Azure.AccountKey }, accountKey),
+		},
+		{
+			Name: "azure-sas-token", Note: "a token of Entra ID", Usage: "shared access signature for it, sv=…&sig=…; better by environment", Secret: true,
+			parse: text(func(c *Config) *string { return &c.Azure.SASToken }, sasToken),
 		},
 		{
 			Name: "allow-locations", Usage: "further roots where tables may be placed on request, comma-separated",

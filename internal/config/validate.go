@@ -2,13 +2,15 @@ package config
 
 import (
 	"os"
+	"strings"
 )
 
 // validate refuses combinations that would be silently unsafe or silently
 // ignored.
 func (c *Config) validate() error {
 	for _, rule := range []func(*Config) error{
-		notYet, reachable, finding, authentication, httpTLS, nodeToNode, s3Credentials, snapshots, files,
+		notYet, reachable, finding, authentication, httpTLS, nodeToNode, s3Credentials, gcsCredentials,
+		azureCredentials, snapshots, files,
 	} {
 		if err := rule(c); err != nil {
 			return err
@@ -117,6 +119,29 @@ func snapshots(c *Config) error {
 	return nil
 }
 
+func gcsCredentials(c *Config) error {
+	switch {
+	case c.GCS.NoAuth && c.GCS.CredentialsFile != "":
+		return problem("gcs-no-auth", "and --gcs-credentials-file contradict each other: remove one")
+	case inTheClear(c.GCS.Endpoint) && !c.GCS.NoAuth:
+		return problem("gcs-endpoint", "is http://, where anybody could read the token: use https://, or add --gcs-no-auth for an emulator")
+	}
+	return nil
+}
+
+func azureCredentials(c *Config) error {
+	switch {
+	case c.Azure.AccountKey != "" && c.Azure.SASToken != "":
+		return problem("azure-sas-token", "and --azure-account-key are two ways of one thing: remove one")
+	case inTheClear(c.Azure.Endpoint) && c.Azure.AccountKey == "":
+		return problem("azure-endpoint", "is http://, where anybody could read the token: use https://, or --azure-account-key, which is never sent")
+	}
+	return nil
+}
+
+// inTheClear tells whether others on the way can read what is sent to a URL.
+func inTheClear(address string) bool { return strings.HasPrefix(strings.ToLower(address), "http://") }
+
 // files finds out now, with the setting's name, what would fail later without it.
 func files(c *Config) error {
 	for _, f := range []struct{ path, name string }{
@@ -127,6 +152,7 @@ func files(c *Config) error {
 		{c.ClusterTLS.CertFile, "cluster-cert"},
 		{c.ClusterTLS.KeyFile, "cluster-key"},
 		{c.SnapshotKey, "snapshot-key"},
+		{c.GCS.CredentialsFile, "gcs-credentials-file"},
 	} {
 		if f.path == "" {
 			continue

@@ -7,10 +7,16 @@ import (
 )
 
 // Config says how stores are reached and how long they may take. The zero
-// value works: AWS's usual credentials, and the defaults below.
+// value works: each cloud's usual credentials, and the defaults below.
 type Config struct {
 	// S3 reaches the s3:// roots.
 	S3 S3Config
+
+	// GCS reaches the gs:// roots.
+	GCS GCSConfig
+
+	// Azure reaches the abfss:// roots.
+	Azure AzureConfig
 
 	// AllowLocations are further roots, beside the one given to Open, whose
 	// objects may be read and written.
@@ -83,6 +89,40 @@ type S3Config struct {
 	// Without it, AWS is addressed by host name and other endpoints by path
 	// unless they are known to need the host name.
 	PathStyle bool
+
+	// Transport replaces the HTTP transport. For tests.
+	Transport http.RoundTripper
+}
+
+// GCSConfig reaches Google Cloud Storage.
+type GCSConfig struct {
+	// Endpoint is http://host:port or https://host:port. Empty means Google's.
+	Endpoint string
+
+	// CredentialsFile is a service account's key, or another file of credentials as
+	// gcloud writes them. Empty means where Google's programs look: the file that
+	// GOOGLE_APPLICATION_CREDENTIALS names, gcloud's own, the machine's service
+	// account.
+	CredentialsFile string
+
+	// NoAuth sends no credentials: for emulators, whose endpoint may be http://.
+	NoAuth bool
+
+	// Transport replaces the HTTP transport. For tests.
+	Transport http.RoundTripper
+}
+
+// AzureConfig reaches Azure's storage accounts.
+type AzureConfig struct {
+	// Endpoint is the URL of the account's Blob Service. Empty means that of the
+	// account in the location: https://ACCOUNT.blob.core.windows.net.
+	Endpoint string
+
+	// AccountKey, in base64, or SASToken, sv=…&sig=…, are used as they are. When
+	// both are empty, tokens come from Entra ID: for the application of
+	// AZURE_CLIENT_ID and AZURE_TENANT_ID with AZURE_CLIENT_SECRET or
+	// AZURE_FEDERATED_TOKEN_FILE, or else for the machine's managed identity.
+	AccountKey, SASToken string
 
 	// Transport replaces the HTTP transport. For tests.
 	Transport http.RoundTripper

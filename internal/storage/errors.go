@@ -40,6 +40,14 @@ var (
 	ErrConfig = errors.New("invalid storage configuration")
 )
 
+// Outcomes that only the stores themselves act on.
+var (
+	errTaken       = errors.New("precondition failed")
+	errUnsupported = errors.New("not implemented by the store")
+	errExpired     = errors.New("expired credentials")
+	errRange       = errors.New("it has no such range")
+)
+
 // failure is the outcome of one attempt: what class it belongs to, what caused
 // it, and whether the same call is worth another try.
 type failure struct {

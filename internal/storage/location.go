@@ -20,17 +20,22 @@ const emptySegment = "it has an empty segment (a doubled slash)"
 
 // Schemes of canonical locations.
 const (
-	schemeFile = "file"
-	schemeS3   = "s3"
+	schemeFile  = "file"
+	schemeS3    = "s3"
+	schemeGCS   = "gs"
+	schemeAzure = "abfss"
 )
 
 // Canonical returns the one spelling under which this catalog knows a place:
 //
 //	file:///absolute/path
 //	s3://bucket/key
+//	gs://bucket/key
+//	abfss://container@account.dfs.core.windows.net/key
 //
-// Schemes are lower case; s3a:// and s3n:// are s3://; file:/x and
-// file://localhost/x are file:///x; one trailing slash is dropped.
+// Schemes are lower case, and hosts; s3a:// and s3n:// are s3://; abfs:// is
+// abfss://; file:/x and file://localhost/x are file:///x; one trailing slash is
+// dropped.
 //
 // What two programs could read as two different places is refused rather than
 // repaired, because confinement and overlap checks are only as good as the
@@ -47,16 +52,29 @@ func Canonical(location string) (string, error) {
 	}
 	scheme, rest, ok := strings.Cut(location, ":")
 	if !ok || !isScheme(scheme) {
-		return "", invalid(location, "it has no scheme such as s3:// or file://")
+		return "", invalid(location, "it has no scheme such as "+supported)
 	}
 	switch strings.ToLower(scheme) {
 	case schemeFile:
 		return canonicalFile(location, rest)
 	case schemeS3, "s3a", "s3n":
-		return canonicalS3(location, rest)
+		return canonicalBucket(location, schemeS3, rest, isBucket)
+	case schemeGCS:
+		return canonicalBucket(location, schemeGCS, rest, isGCSBucket)
+	case schemeAzure, "abfs":
+		return canonicalAzure(location, rest)
 	default:
-		return "", invalid(location, "its scheme is not supported; use s3:// or file://")
+		return "", invalid(location, "its scheme is not supported; use "+supported)
 	}
+}
+
+// supported names the schemes in errors.
+const supported = "file://, s3://, gs:// or abfss://"
+
+// schemeOf is the scheme of a canonical location.
+func schemeOf(location string) string {
+	scheme, _, _ := strings.Cut(location, ":")
+	return scheme
 }
 
 // Within reports whether location is root or lies below it, on segment
@@ -99,15 +117,6 @@ func isCanonical(location string) bool {
 	return err == nil && canonical == location
 }
 
-func isS3(location string) bool { return strings.HasPrefix(location, schemeS3+"://") }
-
-// splitS3 gives bucket and key of a canonical s3 location; the key of a bucket
-// itself is empty.
-func splitS3(location string) (bucket, key string) {
-	bucket, key, _ = strings.Cut(strings.TrimPrefix(location, schemeS3+"://"), "/")
-	return bucket, key
-}
-
 // filePath gives the absolute path of a canonical file location.
 func filePath(location string) string { return strings.TrimPrefix(location, schemeFile+"://") }
 
@@ -135,31 +144,6 @@ func canonicalFile(location, rest string) (string, error) {
 		return "", err
 	}
 	return reuse(location, schemeFile+":///", path), nil
-}
-
-func canonicalS3(location, rest string) (string, error) {
-	after, ok := strings.CutPrefix(rest, "//")
-	if !ok {
-		return "", invalid(location, "an s3 location starts with s3:// and a bucket")
-	}
-	bucket, key, hasKey := strings.Cut(after, "/")
-	if !isBucket(bucket) {
-		return "", invalid(location, "its bucket name is not valid")
-	}
-	if key == "/" {
-		return "", invalid(location, emptySegment)
-	}
-	key = strings.TrimSuffix(key, "/")
-	if len(key) > maxKeyBytes {
-		return "", invalid(location, fmt.Sprintf("its key is longer than %d bytes", maxKeyBytes))
-	}
-	if err := checkSegments(location, key, maxKeyBytes); err != nil {
-		return "", err
-	}
-	if !hasKey || key == "" {
-		return reuse(location, schemeS3+"://", bucket), nil
-	}
-	return reuse(location, schemeS3+"://", after[:len(bucket)+1+len(key)]), nil
 }
 
 // reuse returns prefix+tail, without a copy when that is how location starts:
@@ -223,24 +207,6 @@ func isScheme(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// isBucket accepts what S3 and the stores that speak its protocol accept:
-// AWS's own rules, and the capitals and underscores of older buckets. Anything
-// that could be read as credentials, a port or a path is refused.
-func isBucket(s string) bool {
-	if len(s) < 3 || len(s) > 63 || strings.Contains(s, "..") {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		alnum := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
-		inner := 0 < i && i < len(s)-1 && (c == '-' || c == '.' || c == '_')
-		if !alnum && !inner {
-			return false
-		}
-	}
-	return true
 }
 
 func invalid(location, reason string) error {

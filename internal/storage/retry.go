@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -36,4 +38,27 @@ func (t Timeouts) retry(ctx context.Context, attempt func(n int) error) error {
 			return &failure{kind: err, cause: context.Cause(ctx)}
 		}
 	}
+}
+
+// taken decides what it means that the name of a Put is taken, found out by its
+// n-th attempt. In the first one it is somebody else's. Later it may be our own
+// earlier attempt, which landed although we were told otherwise: then the content
+// is the same, and the Put has succeeded. download reads what is there, up to the
+// size of body.
+func taken(n int, body []byte, download func() ([]byte, error)) error {
+	if n == 1 {
+		return ErrExists
+	}
+	there, err := download()
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return ErrExists
+	case errors.Is(err, ErrNotFound):
+		return &failure{kind: ErrUnavailable, cause: errors.New("the object came and went"), retry: true}
+	case err != nil:
+		return err
+	case !bytes.Equal(there, body):
+		return ErrExists
+	}
+	return nil
 }

@@ -61,7 +61,7 @@ func once[T any](ctx context.Context, s *s3Store, size int64, attempt func(conte
 // request: no chunked encoding and no checksum headers that older stores refuse,
 // and no multipart upload that a crash could leave behind.
 func (s *s3Store) put(ctx context.Context, location string, body []byte) error {
-	bucket, key := splitS3(location)
+	bucket, key := splitBucket(location)
 	// The MD5 is for stores and buckets that insist on that header; what guards
 	// the transfer is the hash that is signed.
 	sum, legacySum := sha256.Sum256(body), md5.Sum(body)
@@ -103,33 +103,18 @@ func (s *s3Store) put(ctx context.Context, location string, body []byte) error {
 	})
 }
 
-// taken decides what it means that the name of a Put is taken. In the first
-// attempt it is somebody else's. Later it may be our own earlier attempt, which
-// landed although we were told otherwise: then the content is the same, and the
-// Put has succeeded.
+// taken is for a Put whose name is taken.
 func (s *s3Store) taken(ctx context.Context, location string, body []byte, n int) error {
-	if n == 1 {
-		return ErrExists
-	}
-	bucket, key := splitS3(location)
-	there, err := once(ctx, s, int64(len(body)), func(ctx context.Context, b *budget) ([]byte, error) {
-		return s.download(ctx, b, bucket, key, int64(len(body)))
+	bucket, key := splitBucket(location)
+	return taken(n, body, func() ([]byte, error) {
+		return once(ctx, s, int64(len(body)), func(ctx context.Context, b *budget) ([]byte, error) {
+			return s.download(ctx, b, bucket, key, int64(len(body)))
+		})
 	})
-	switch {
-	case errors.Is(err, ErrTooLarge):
-		return ErrExists
-	case errors.Is(err, ErrNotFound):
-		return &failure{kind: ErrUnavailable, cause: errors.New("the object came and went"), retry: true}
-	case err != nil:
-		return err
-	case !bytes.Equal(there, body):
-		return ErrExists
-	}
-	return nil
 }
 
 func (s *s3Store) get(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
-	bucket, key := splitS3(location)
+	bucket, key := splitBucket(location)
 	return call(ctx, s, 0, func(ctx context.Context, b *budget) ([]byte, error) {
 		return s.download(ctx, b, bucket, key, maxBytes)
 	})
@@ -146,7 +131,7 @@ func (s *s3Store) download(ctx context.Context, b *budget, bucket, key string, m
 }
 
 func (s *s3Store) exists(ctx context.Context, location string) (bool, error) {
-	bucket, key := splitS3(location)
+	bucket, key := splitBucket(location)
 	var found bool
 	err := s.lane.timeouts.retry(ctx, func(int) (err error) {
 		found, err = s.head(ctx, bucket, key)
@@ -167,7 +152,7 @@ func (s *s3Store) head(ctx context.Context, bucket, key string) (bool, error) {
 }
 
 func (s *s3Store) remove(ctx context.Context, location string) error {
-	bucket, key := splitS3(location)
+	bucket, key := splitBucket(location)
 	_, err := call(ctx, s, 0, func(ctx context.Context, _ *budget) (struct{}, error) {
 		err := s.core.RemoveObject(ctx, bucket, key, minio.RemoveObjectOptions{})
 		var response minio.ErrorResponse
@@ -191,7 +176,7 @@ const keysAtOnce = 1000
 func (s *s3Store) removeMany(ctx context.Context, locations []string) error {
 	byBucket := make(map[string][]string)
 	for _, location := range locations {
-		bucket, key := splitS3(location)
+		bucket, key := splitBucket(location)
 		byBucket[bucket] = append(byBucket[bucket], key)
 	}
 	for bucket, keys := range byBucket {
@@ -264,7 +249,7 @@ type page struct {
 // so that a consumer may take its time between two objects.
 func (s *s3Store) list(ctx context.Context, location string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		bucket, key := splitS3(location)
+		bucket, key := splitBucket(location)
 		prefix := key
 		if prefix != "" {
 			prefix += "/" // Not the neighbours whose names start alike.

@@ -26,7 +26,7 @@ func TestOpenRefusesBadConfiguration(t *testing.T) {
 		cfg  storage.Config
 		want error
 	}{
-		"scheme":             {"gs://bucket", storage.Config{}, storage.ErrInvalidLocation},
+		"scheme":             {"hdfs://bucket", storage.Config{}, storage.ErrInvalidLocation},
 		"no scheme":          {"/var/lib", storage.Config{}, storage.ErrInvalidLocation},
 		"second root":        {"s3://bucket", storage.Config{AllowLocations: []string{"x"}}, storage.ErrInvalidLocation},
 		"endpoint path":      {"s3://bucket", keys("http://host/path"), storage.ErrConfig},

@@ -11,13 +11,6 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// Outcomes that only the S3 store itself acts on.
-var (
-	errTaken       = errors.New("precondition failed")
-	errUnsupported = errors.New("not implemented by the store")
-	errExpired     = errors.New("expired credentials")
-)
-
 // classifyS3 gives an error of the client library its class. What the store
 // says is decided by its error code first, then by the HTTP status: stores that
 // imitate S3 agree on the codes better than on the statuses.
@@ -82,13 +75,17 @@ func classifyTransport(err error) error {
 	return &failure{kind: ErrUnavailable, cause: err, retry: !hopeless}
 }
 
-func sayResponse(r minio.ErrorResponse) string {
-	said := strings.TrimSpace(r.Code)
-	if r.StatusCode != 0 {
-		said = strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, strings.TrimPrefix(said, fmt.Sprint(r.StatusCode))))
+func sayResponse(r minio.ErrorResponse) string { return sayAnswer(r.StatusCode, r.Code, r.Message) }
+
+// sayAnswer puts what a store answered on one short line.
+func sayAnswer(status int, code, message string) string {
+	said := strings.TrimSpace(code)
+	if status != 0 {
+		said = strings.TrimSpace(fmt.Sprintf("%d %s", status, strings.TrimPrefix(said, fmt.Sprint(status))))
 	}
 	const shown = 300
-	if message := strings.ToValidUTF8(r.Message, ""); message != "" && message != r.Code {
+	message, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(message, "")), "\n")
+	if message = strings.TrimSpace(message); message != "" && message != code {
 		if len(message) > shown {
 			message = strings.ToValidUTF8(message[:shown], "") + "…"
 		}

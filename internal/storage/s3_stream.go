@@ -33,7 +33,7 @@ type s3Upload struct {
 }
 
 func (s *s3Store) begin(_ context.Context, location string) (upload, error) {
-	bucket, key := splitS3(location)
+	bucket, key := splitBucket(location)
 	return &s3Upload{store: s, location: location, bucket: bucket, key: key}, nil
 }
 
@@ -138,7 +138,7 @@ func (u *s3Upload) abort(ctx context.Context) error {
 }
 
 func (s *s3Store) readBlock(ctx context.Context, location string, offset int64, length int) (block, error) {
-	bucket, key := splitS3(location)
+	bucket, key := splitBucket(location)
 	return call(ctx, s, int64(length), func(ctx context.Context, b *budget) (block, error) {
 		var options minio.GetObjectOptions
 		if err := options.SetRange(offset, offset+int64(length)-1); err != nil {
@@ -183,10 +183,10 @@ func wholeSize(header http.Header, offset, length int64) (int64, error) {
 }
 
 // noBucket is for who makes something: a store that says no more than 404 means
-// the bucket.
+// the bucket, or what Azure calls a container.
 func noBucket(err error) error {
 	if errors.Is(err, ErrNotFound) {
-		return &failure{kind: ErrDenied, cause: errors.New("the bucket does not exist")}
+		return &failure{kind: ErrDenied, cause: errors.New("the bucket or container does not exist")}
 	}
 	return err
 }

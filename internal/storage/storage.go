@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Store reads and writes whole objects at absolute locations, such as
-// s3://bucket/key or file:///folder/name. Any spelling that Canonical accepts
+// s3://bucket/key, gs://bucket/key or file:///folder/name. Any spelling that Canonical accepts
 // will do, except one that ends in a slash. It is safe for concurrent use.
 //
 // Errors are those of this package; a context that ended is found in them too.
@@ -120,30 +121,46 @@ func Open(root string, cfg Config) (Store, error) {
 		return nil, err
 	}
 	f := &front{observe: cfg.Observe}
-	var shared *s3Store
+	var roots []string
 	for _, r := range append([]string{root}, cfg.AllowLocations...) {
 		canonical, err := Canonical(r)
 		if err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, err
 		}
-		var b backend
-		switch {
-		case !isS3(canonical):
-			b, err = openFileStore(canonical, cfg)
-		case shared == nil:
-			// All buckets are reached through one client: they share the endpoint,
-			// so they share its health and its limits.
-			shared, err = openS3Store(cfg)
-			b = shared
-		default:
-			b = shared
+		roots = append(roots, canonical)
+	}
+	// All roots of a kind are reached through one client: they share the endpoint,
+	// so they share its health and its limits.
+	shared := make(map[string]backend)
+	for _, r := range roots {
+		scheme := schemeOf(r)
+		b := shared[scheme]
+		if b == nil {
+			if b, err = openBackend(scheme, r, roots, cfg); err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
+			if scheme != schemeFile {
+				shared[scheme] = b
+			}
 		}
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		f.mounts = append(f.mounts, mount{root: canonical, backend: b})
+		f.mounts = append(f.mounts, mount{root: r, backend: b})
 	}
 	return f, nil
+}
+
+// openBackend opens the store of a root, and of its kind among roots.
+func openBackend(scheme, root string, roots []string, cfg Config) (backend, error) {
+	switch scheme {
+	case schemeS3:
+		return openS3Store(cfg)
+	case schemeGCS:
+		return openGCSStore(cfg)
+	case schemeAzure:
+		own := slices.DeleteFunc(slices.Clone(roots), func(r string) bool { return schemeOf(r) != scheme })
+		return openAzureStore(cfg, own)
+	default:
+		return openFileStore(root, cfg)
+	}
 }
 
 // Put implements Store.

@@ -135,6 +135,7 @@ func TestHomes(t *testing.T) {
 		"github.com/cockroachdb/pebble":    {"fsm"},
 		"github.com/cedar-policy":          {"authz"},
 		"github.com/minio/minio-go":        {"internal/storage"},
+		"golang.org/x/oauth2":              {"internal/storage"},
 		"github.com/spf13/cobra":           {"cmd"},
 		"github.com/mattn/go-isatty":       {"cmd"},
 		"github.com/prometheus":            {"ops", "internal/app"},
@@ -208,7 +209,8 @@ func TestProgram(t *testing.T) {
 	}
 	for _, dep := range program.Deps {
 		for _, banned := range []string{
-			"github.com/apache/iceberg-go", "github.com/apache/arrow", "gocloud.dev", "cloud.google.com/go", "github.com/aws/aws-sdk-go",
+			"github.com/apache/iceberg-go", "github.com/apache/arrow", "gocloud.dev", "cloud.google.com/go/storage", "github.com/aws/aws-sdk-go",
+			"google.golang.org/api", "github.com/Azure",
 			"google.golang.org/grpc", "net/http/httptest", "github.com/google/go-cmp", "pgregory.net/rapid", module + "/test",
 			module + "/api/apitest", module + "/cluster/clustertest", module + "/fsm/fsmtest",
 		} {
