@@ -30,15 +30,23 @@ func TestTaskCommands(t *testing.T) {
 		}
 		return tasks
 	}
+	// Looked at once: a task that waits may run again a moment later.
+	find := func() (done, stuck management.Task, ok bool) {
+		ended, waiting := list("done"), list("waiting")
+		if len(ended) < 1 || len(waiting) < 1 || waiting[0].LastError == nil {
+			return done, stuck, false
+		}
+		return ended[0], waiting[0], true
+	}
 	deadline := time.After(30 * time.Second)
-	for len(list("done")) < 1 || len(list("waiting")) < 1 || list("waiting")[0].LastError == nil {
+	done, stuck, ok := find()
+	for ; !ok; done, stuck, ok = find() {
 		select {
 		case <-deadline:
 			t.Fatalf("done: %+v, waiting: %+v", list("done"), list("waiting"))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	done, stuck := list("done")[0], list("waiting")[0]
 	if done.Name != "sound" || done.FilesDeleted == 0 || stuck.Name != "changed" || stuck.Failures == 0 {
 		t.Errorf("done %+v, waiting %+v", done, stuck)
 	}
