@@ -31,6 +31,8 @@ var (
 	ErrDiverged = errors.New("its state is not that of the others")
 	// ErrStopped is returned when a node must not run with the folder that it has.
 	ErrStopped = errors.New("cluster: this node was stopped for good")
+	// ErrNoRemains is returned when a folder has nothing to recover a cluster from.
+	ErrNoRemains = errors.New("cluster: nothing to recover from")
 	// ErrRemoved is returned when the node is no longer a member of its cluster.
 	ErrRemoved = errors.New("cluster: this node was removed from the cluster")
 	// ErrRefused is returned when a change of the membership was not made, because it

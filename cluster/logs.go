@@ -98,6 +98,30 @@ func (l *logs) missing(index uint64) error {
 	return l.store.damage.report(l.store.path(), fmt.Errorf("log entry %d is missing", index))
 }
 
+// backwards reads the log from its end, until look has seen enough or there is no
+// more.
+func (s *store) backwards(look func(entry *raft.Log) (done bool, err error)) error {
+	log := &logs{s}
+	first, err := log.FirstIndex()
+	if err != nil {
+		return logError(err)
+	}
+	last, err := log.LastIndex()
+	if err != nil {
+		return logError(err)
+	}
+	for index := last; index > 0 && index >= first; index-- {
+		var entry raft.Log
+		if err := log.read(index, &entry); err != nil {
+			return logError(err)
+		}
+		if done, err := look(&entry); done || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // StoreLog implements raft.LogStore.
 func (l *logs) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
 

@@ -122,27 +122,13 @@ func toldVersion(newest uint32) uint32 { return max(newest, command.FirstVersion
 // checkKnown refuses a log that ends with a command which this program does not
 // know. The state machine would stop at it as well, but only once the node takes part.
 func (s *store) checkKnown(newest uint32) error {
-	log := &logs{s}
-	first, err := log.FirstIndex()
-	if err != nil {
-		return logError(err)
-	}
-	last, err := log.LastIndex()
-	if err != nil {
-		return logError(err)
-	}
-	for index := last; index > 0 && index >= first; index-- {
-		var entry raft.Log
-		if err := log.read(index, &entry); err != nil {
-			return logError(err)
-		}
+	return s.backwards(func(entry *raft.Log) (done bool, err error) {
 		if entry.Type != raft.LogCommand {
-			continue
+			return false, nil
 		}
 		if _, err := command.Decode(entry.Data, newest); errors.Is(err, command.ErrUnknownCommand) {
-			return fmt.Errorf("%w: entry %d of the log: %w", ErrTooOld, index, err)
+			return true, fmt.Errorf("%w: entry %d of the log: %w", ErrTooOld, entry.Index, err)
 		}
-		break // what is wrong with it otherwise is for the state machine to say
-	}
-	return nil
+		return true, nil // what is wrong with it otherwise is for the state machine to say
+	})
 }

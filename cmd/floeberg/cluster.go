@@ -26,6 +26,7 @@ answer was lost can be given again.`)
 	cmd.AddCommand(
 		clusterMembersCommand(connect), clusterStatusCommand(connect), clusterJoinCommand(connect), clusterLeaveCommand(connect),
 		clusterRemoveCommand(connect), clusterPromoteCommand(connect), clusterDemoteCommand(connect), clusterTransferCommand(connect),
+		clusterRecoverCommand(),
 	)
 	return cmd
 }
