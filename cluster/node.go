@@ -41,7 +41,7 @@ type Node struct {
 	identity atomic.Pointer[string]
 	proven   atomic.Pointer[proof]
 	verified atomic.Pointer[Verification]
-	// behind is which member keeps the leader from raising the command version.
+	// behind is why the leader does not raise the command version.
 	behind   atomic.Pointer[string]
 	caughtUp atomic.Bool
 	figures  struct{ entries, transactions atomic.Uint64 }

@@ -223,6 +223,9 @@ func (n *Node) warnings(o Overview, voters, answering int) []string {
 			warn("%s is %s: %s", m.ID, m.Health, m.Reason)
 		}
 	}
+	if why := n.behind.Load(); why != nil && *why != "" && n.leads() {
+		warn("the cluster stays at command version %d: %s", n.commandVersion(), *why)
+	}
 	for _, m := range n.gossip.members() {
 		if !slices.ContainsFunc(o.Members, func(i MemberInfo) bool { return i.ID == m.GetId() }) {
 			warn("%s at %s is seen and is not a member", m.GetId(), m.GetClusterAddress())

@@ -50,6 +50,9 @@ func OpenRemains(dir string, logger *slog.Logger) (_ *Remains, err error) {
 	if _, err := os.Stat(filepath.Join(dir, logFile)); errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: there is no %s in %s", ErrNoRemains, logFile, dir)
 	}
+	if err := checkStopped(dir); err != nil {
+		return nil, fmt.Errorf("%w; where nothing better is left, remove that file", err)
+	}
 	opts := &Options{Dir: dir, Logger: logger}
 	s, err := openStore(opts, newRaftLogger(logger), func(error) {})
 	if err != nil {

@@ -30,10 +30,7 @@ type Status struct {
 	// CommandVersion is the command version in use in the cluster, NewestCommand the
 	// newest that this node applies.
 	CommandVersion, NewestCommand uint32
-	// UpgradeWaits is, on the leader, why no newer command version is in use; empty
-	// where none could be.
-	UpgradeWaits string
-	Peers        []Peer
+	Peers                         []Peer
 }
 
 // Peer is a member of the cluster, this node included, or a node that is seen
@@ -59,9 +56,6 @@ func (n *Node) Status() Status {
 		LastContact: n.raft.LastContact(), NotReady: n.notReady(), Peers: n.peers(),
 	}
 	s.CommandVersion, s.NewestCommand = n.machine.CommandVersions()
-	if why := n.behind.Load(); why != nil && n.leads() {
-		s.UpgradeWaits = *why
-	}
 	for _, p := range s.Peers {
 		if p.ID == leaderID {
 			s.LeaderHTTP = p.HTTP

@@ -11,12 +11,8 @@ import (
 	"github.com/floeberg/floeberg/fsm/command"
 )
 
-const (
-	// keepUpPoll is how often a leader looks whether all members can do more.
-	keepUpPoll = time.Second
-	// askVersion bounds the question what a member can.
-	askVersion = 2 * time.Second
-)
+// keepUpPoll is how often a leader looks whether all members can do more.
+const keepUpPoll = time.Second
 
 // commandVersion is the command version in use: what this node, as leader, writes
 // entries in.
@@ -58,8 +54,14 @@ func (n *Node) keepUp(ctx context.Context) {
 }
 
 // raiseVersion raises the command version to the newest that all members apply, or
-// tells why it can't be raised.
+// tells why it can't be raised. Nobody is let in meanwhile.
 func (n *Node) raiseVersion(ctx context.Context, inUse uint32) (why string) {
+	select {
+	case n.changing <- struct{}{}:
+		defer func() { <-n.changing }()
+	case <-ctx.Done():
+		return ""
+	}
 	to, why := n.commonVersion(ctx, inUse)
 	if why != "" {
 		return why
@@ -88,32 +90,21 @@ func (n *Node) commonVersion(ctx context.Context, inUse uint32) (to uint32, why 
 		return 0, fmt.Sprintf("the members are not known: %v", err)
 	}
 	to = n.newestCommand()
-	for _, s := range config.Configuration().Servers {
-		if string(s.ID) == n.opts.ID {
-			continue
+	for _, r := range n.survey(ctx, config.Configuration().Servers) {
+		newest := toldVersion(r.status.GetNewestCommand())
+		if r.err != nil {
+			last, seen := n.gossip.last(string(r.server.ID))
+			if !seen {
+				return 0, fmt.Sprintf("%s is away and it is not known what it can: start it, or remove it", r.server.ID)
+			}
+			newest = toldVersion(last.GetNewestCommand())
 		}
-		newest, ok := n.newestOf(ctx, s)
-		switch {
-		case !ok:
-			return 0, fmt.Sprintf("%s is away and it is not known what it can: start it, or remove it", s.ID)
-		case newest <= inUse:
-			return 0, fmt.Sprintf("%s knows command versions up to %d: upgrade it", s.ID, newest)
+		if newest <= inUse {
+			return 0, fmt.Sprintf("%s knows command versions up to %d: upgrade it", r.server.ID, newest)
 		}
 		to = min(to, newest)
 	}
 	return to, ""
-}
-
-// newestOf is the newest command version that another member applies.
-func (n *Node) newestOf(ctx context.Context, s raft.Server) (newest uint32, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, askVersion)
-	defer cancel()
-	resp := &StatusResponse{}
-	if err := n.caller.call(ctx, string(s.Address), pathStatus, &StatusRequest{}, resp); err == nil {
-		return toldVersion(resp.GetNewestCommand()), true
-	}
-	last, ok := n.gossip.last(string(s.ID))
-	return toldVersion(last.GetNewestCommand()), ok
 }
 
 // toldVersion reads what a node says of itself: the first programs said nothing.

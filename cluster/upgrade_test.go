@@ -36,15 +36,25 @@ func (p programs) replace(c *clustertest.Cluster, i int, version uint32) {
 }
 
 // awaitWaits waits until the leader says why no newer version is in use.
-func awaitWaits(c *clustertest.Cluster, what string) {
+func awaitWaits(t *testing.T, c *clustertest.Cluster, what string) {
+	t.Helper()
 	c.Await("the leader to wait for "+what, func() string {
 		for i := range c.Len() {
-			if n := c.Node(i); n != nil && strings.Contains(n.Status().UpgradeWaits, what) {
+			if n := c.Node(i); n != nil && strings.Contains(warnings(t, n), what) {
 				return ""
 			}
 		}
-		return fmt.Sprintf("the leader says %q", c.Node(c.Leader()).Status().UpgradeWaits)
+		return "the leader warns: " + warnings(t, c.Node(c.Leader()))
 	})
+}
+
+func warnings(t *testing.T, n *cluster.Node) string {
+	t.Helper()
+	o, err := n.Overview(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(o.Warnings, "; ")
 }
 
 func awaitVersion(c *clustertest.Cluster, version uint32) {
@@ -81,11 +91,11 @@ func TestRollingUpgrade(t *testing.T) {
 	p.replace(c, 0, newer)
 	p.replace(c, 1, newer)
 	p.replace(c, 2, older) // so that another leads
-	awaitWaits(c, "n3 knows command versions up to 1")
+	awaitWaits(t, c, "n3 knows command versions up to 1")
 	write("b")
 	c.StopNode(2)
 	// What it was when it was last seen counts.
-	awaitWaits(c, "n3 knows command versions up to 1")
+	awaitWaits(t, c, "n3 knows command versions up to 1")
 	awaitVersion(c, older)
 	p[2].Store(newer)
 	c.StartNode(2)
@@ -128,7 +138,7 @@ func TestUpgradeWaitsForWhoIsAway(t *testing.T) {
 	}
 	c.StartNode(0)
 	c.StartNode(1)
-	awaitWaits(c, "n3 is away")
+	awaitWaits(t, c, "n3 is away")
 	awaitVersion(c, older)
 	c.StartNode(2)
 	c.WaitReady()
