@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -214,6 +215,9 @@ func (n *Node) warnings(o Overview, voters, answering int) []string {
 		warn("there is no leader: %s, %s from here, and %d are needed", counted(voters, "voter"), answer(answering), quorum(voters))
 	case voters > 1 && o.FailureTolerance == 0:
 		warn("the loss of one more voter stops all writes: %s, %s, and %d are needed", counted(voters, "voter"), answer(answering), quorum(voters))
+	}
+	if v := n.verified.Load(); len(v.Different()) > 0 {
+		warn("the states of nodes differ at entry %d: %s; see \"Verify\" in the manual", v.Index, strings.Join(v.Different(), ", "))
 	}
 	if voters > 2 && voters%2 == 0 {
 		warn("%d voters bear the loss of %d, as %d do: an odd number is better", voters, voters-quorum(voters), voters-1)

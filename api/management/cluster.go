@@ -28,6 +28,8 @@ type Cluster interface {
 	Promote(ctx context.Context, id string) error
 	// Demote takes a node's vote.
 	Demote(ctx context.Context, id string) error
+	// Verify compares the states of all nodes; deep has them read their disks.
+	Verify(ctx context.Context, deep bool) (*ClusterVerification, error)
 	// NodeID is this node's id.
 	NodeID() string
 }
@@ -99,7 +101,10 @@ func (a *api) clusterRoutes() []serve.Route {
 		r.Path, r.Body, r.Handle = path, body, handle
 		return r
 	}
+	verify := with(look, pathCluster+"/verify", false, a.verifyCluster)
+	verify.Query, verify.Timeout = []string{"deep"}, verifyTimeout
 	return []serve.Route{
+		verify,
 		with(look, pathCluster, false, a.clusterStatus),
 		with(look, pathMembers, false, a.listMembers),
 		with(change, pathCluster+"/join", true, a.join),

@@ -46,7 +46,16 @@ func (f *fakeCluster) Transfer(_ context.Context, id string) error { return f.no
 func (f *fakeCluster) Remove(_ context.Context, id string) error   { return f.note("remove " + id) }
 func (f *fakeCluster) Promote(_ context.Context, id string) error  { return f.note("promote " + id) }
 func (f *fakeCluster) Demote(_ context.Context, id string) error   { return f.note("demote " + id) }
-func (f *fakeCluster) NodeID() string                              { return "n1" }
+func (f *fakeCluster) Verify(_ context.Context, deep bool) (*management.ClusterVerification, error) {
+	sum := "0a0b"
+	return &management.ClusterVerification{
+		Index: 7, Checksum: &sum, Deep: deep, Nodes: []management.VerifiedNode{
+			{ID: "n1", Index: number[uint64](7), Checksum: &sum, Result: "ok"},
+			{ID: "n2", Result: "unreachable", Reason: number("it is away")},
+		},
+	}, f.note(fmt.Sprint("verify deep: ", deep))
+}
+func (f *fakeCluster) NodeID() string { return "n1" }
 
 // revoked takes everybody for an admin whose key was taken away a moment ago.
 type revoked struct{ as }
@@ -177,5 +186,32 @@ func TestMembershipChangesAreRefused(t *testing.T) {
 	}
 	if _, err := management.Routes(management.Options{Catalog: &spy{}}); err == nil {
 		t.Error("no cluster is enough")
+	}
+}
+
+func TestClusterVerification(t *testing.T) {
+	t.Parallel()
+	f := &fakeCluster{}
+	for query, deep := range map[string]bool{"": false, "?deep=false": false, "?deep=true": true} {
+		want := fmt.Sprintf(`{"ok":false,"index":7,"checksum":"0a0b","deep":%t,"nodes":[`+
+			`{"id":"n1","index":7,"checksum":"0a0b","result":"ok","reason":null},`+
+			`{"id":"n2","index":null,"checksum":null,"result":"unreachable","reason":"it is away"}]}`, deep)
+		if code, body := operate(t, f, as(authz.GroupAdmin), http.MethodGet, "/cluster/verify"+query, ""); code != http.StatusOK || body != want {
+			t.Errorf("%s: %d %s", query, code, body)
+		}
+	}
+	asked := len(f.asked)
+	if code, body := operate(t, f, as(authz.GroupAdmin), http.MethodGet, "/cluster/verify?deep=yes", ""); code != http.StatusBadRequest {
+		t.Errorf("deep=yes: %d %s", code, body)
+	}
+	if code, _ := operate(t, f, as(authz.GroupReader), http.MethodGet, "/cluster/verify", ""); code != http.StatusForbidden {
+		t.Errorf("as a reader: %d", code)
+	}
+	if len(f.asked) != asked {
+		t.Errorf("the cluster was asked: %v", f.asked)
+	}
+	f.err = &catalog.Error{Kind: catalog.KindUnavailable, Message: "not yet in a cluster"}
+	if code, _ := operate(t, f, as(authz.GroupAdmin), http.MethodGet, "/cluster/verify", ""); code != http.StatusServiceUnavailable {
+		t.Errorf("in no cluster: %d", code)
 	}
 }

@@ -24,7 +24,7 @@ func clusterCommand() *cobra.Command {
 asked: name that one with --addr. What is so already is no error, so a command whose
 answer was lost can be given again.`)
 	cmd.AddCommand(
-		clusterMembersCommand(connect), clusterStatusCommand(connect), clusterJoinCommand(connect), clusterLeaveCommand(connect),
+		clusterMembersCommand(connect), clusterStatusCommand(connect), clusterVerifyCommand(connect), clusterJoinCommand(connect), clusterLeaveCommand(connect),
 		clusterRemoveCommand(connect), clusterPromoteCommand(connect), clusterDemoteCommand(connect), clusterTransferCommand(connect),
 		clusterRecoverCommand(),
 	)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -106,6 +107,28 @@ func (c *operatedCluster) Promote(ctx context.Context, id string) error {
 // Demote implements management.Cluster.
 func (c *operatedCluster) Demote(ctx context.Context, id string) error {
 	return membershipError(id, c.node.Demote(ctx, id))
+}
+
+// Verify implements management.Cluster.
+func (c *operatedCluster) Verify(ctx context.Context, deep bool) (*management.ClusterVerification, error) {
+	v, err := c.node.Verify(ctx, deep)
+	if err != nil {
+		return nil, &catalog.Error{Kind: catalog.KindUnavailable, Message: "Nothing was compared: " + err.Error()}
+	}
+	out := &management.ClusterVerification{
+		OK: v.OK(), Index: v.Index, Checksum: given(hex.EncodeToString(v.Checksum)), Deep: v.Deep,
+		Nodes: make([]management.VerifiedNode, 0, len(v.Nodes)),
+	}
+	for _, n := range v.Nodes {
+		shown := management.VerifiedNode{
+			ID: n.ID, Checksum: given(hex.EncodeToString(n.Checksum)), Result: string(n.Result), Reason: given(n.Why),
+		}
+		if len(n.Checksum) > 0 {
+			shown.Index = &v.Index
+		}
+		out.Nodes = append(out.Nodes, shown)
+	}
+	return out, nil
 }
 
 // membershipError is the error of a change of a node's membership as clients are told it.
