@@ -15,9 +15,9 @@ BIN     := bin/floeberg
 
 # Tests that start processes run apart from the others: one after the other,
 # on a machine that does nothing else.
-PROCESS_TESTS := ./test/cluster ./test/faults ./test/conformance
+PROCESS_TESTS := ./test/cluster ./test/faults ./test/scale ./test/conformance
 # Where goroutines meet; the race detector slows what runs, so the rest is left out.
-RACE := ./api/... ./cluster/... ./fsm/... ./internal/app/... ./internal/catalog/... ./internal/storage/... ./ops/...
+RACE := ./api/... ./cluster/... ./fsm/... ./internal/app/... ./internal/backup/... ./internal/catalog/... ./internal/storage/... ./ops/...
 
 .PHONY: help
 help: ## Say what there is
@@ -71,7 +71,7 @@ tools: ## What the tests need, installed ahead of time
 # A tool that is missing is a failure here, not a skipped test.
 .PHONY: unit
 unit: tools
-	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 go test -timeout 10m $$(go list ./... | grep -vE '/test/(cluster|conformance|faults)$$')
+	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 go test -timeout 10m $$(go list ./... | grep -vE '/test/(cluster|conformance|faults|scale)$$')
 
 .PHONY: race
 race: tools

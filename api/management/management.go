@@ -73,11 +73,11 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodGet, Path: pathTask, Action: authz.ActionListTasks, Resource: onCluster, Handle: a.showTask},
 		{Method: http.MethodPost, Path: pathCancelTask, Action: authz.ActionCancelTask, Resource: onCluster, Change: true, Handle: a.cancelTask},
 
-		{Method: http.MethodGet, Path: pathBackups, Action: authz.ActionListBackups, Resource: onCluster, Query: pageQuery, Handle: a.listBackups, Store: true},
-		{Method: http.MethodPost, Path: pathBackups, Action: authz.ActionCreateBackup, Resource: onCluster, Change: true, Handle: a.createBackup},
-		{Method: http.MethodGet, Path: pathBackup, Action: authz.ActionListBackups, Resource: onCluster, Handle: a.showBackup, Store: true},
-		{Method: http.MethodPost, Path: pathBackup + "/verify", Action: authz.ActionVerifyBackup, Resource: onCluster, Change: true, Handle: a.verifyBackup},
-		{Method: http.MethodGet, Path: pathBackupWork, Action: authz.ActionListBackups, Resource: onCluster, Handle: a.showBackupWork},
+		{Method: http.MethodGet, Path: pathBackups, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Query: pageQuery, Handle: a.listBackups, Store: true},
+		{Method: http.MethodPost, Path: pathBackups, Action: authz.ActionCreateBackup, Resource: onCluster, Operates: true, Change: true, Handle: a.createBackup},
+		{Method: http.MethodGet, Path: pathBackup, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showBackup, Store: true},
+		{Method: http.MethodPost, Path: pathBackup + "/verify", Action: authz.ActionVerifyBackup, Resource: onCluster, Operates: true, Change: true, Handle: a.verifyBackup},
+		{Method: http.MethodGet, Path: pathBackupWork, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showBackupWork},
 	}...), nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,11 @@ func storeFlags(cmd *cobra.Command, from *string) func() (*config.Config, error)
 	addSettings(cmd, config.StoreSettings(), given)
 	return func() (*config.Config, error) {
 		given["snapshot-store"] = *from
-		return config.Load(config.Sources{Flags: given, Environ: os.Environ()})
+		cfg, err := config.Load(config.Sources{Flags: given, Environ: os.Environ()})
+		var problem *config.Problem
+		if errors.As(err, &problem) && problem.Source == "--snapshot-store" {
+			problem.Source = "--from"
+		}
+		return cfg, err
 	}
 }

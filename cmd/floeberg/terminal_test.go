@@ -27,13 +27,18 @@ type served struct {
 	url, root string
 }
 
-func serveInProcess(t *testing.T) *served {
+// serveInProcess starts one, with further settings as names and values.
+func serveInProcess(t *testing.T, settings ...string) *served {
 	t.Helper()
 	n := &served{root: filepath.Join(t.TempDir(), "warehouse")}
-	cfg, err := config.Load(config.Sources{Flags: map[string]string{
+	flags := map[string]string{
 		"node-id": "n1", "data-dir": filepath.Join(t.TempDir(), "data"), "warehouse": "file://" + n.root, "bootstrap-key": testKey,
 		"http-listen": "127.0.0.1:0", "cluster-listen": "127.0.0.1:0", "gossip-listen": "127.0.0.1:0",
-	}})
+	}
+	for i := 0; i < len(settings); i += 2 {
+		flags[settings[i]] = settings[i+1]
+	}
+	cfg, err := config.Load(config.Sources{Flags: flags})
 	if err != nil {
 		t.Fatal(err)
 	}

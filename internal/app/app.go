@@ -338,7 +338,10 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
-	managed, err := management.Routes(management.Options{Catalog: cat, Cluster: &operatedCluster{node: a.node}, Backups: a.backups()})
+	managed, err := management.Routes(management.Options{
+		Catalog: cat, Backups: a.backups(),
+		Cluster: &operatedCluster{node: a.node, notes: []func(context.Context) statusNote{a.snapshotNote}},
+	})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ func (a *App) keepSnapshots(context.Context) error {
 		Interval:  c.SnapshotUploadInterval,
 		Retention: backup.Retention{Keep: c.SnapshotKeep, MaxAge: c.SnapshotMaxAge},
 		Scratch:   a.folder.in(scratchFolder),
+		Room:      func() (int64, error) { return roomAt(a.folder.path) },
 		Logger:    a.logger.With(slog.String("room", "backup")),
 		Observer:  backup.Observer{Uploaded: a.metrics.SnapshotUploaded, UploadFailed: a.metrics.SnapshotUploadFailed},
 	})
@@ -135,6 +136,22 @@ func (a *App) snapshotFigures() []ops.Figure {
 	return []ops.Figure{
 		{Name: "snapshot_age_seconds", Help: "Age of the newest snapshot in the snapshot store; 0 while nothing has changed since.", Value: *s.AgeSeconds},
 	}
+}
+
+// snapshotNote is what a status says of snapshots: what the leader knows, since it
+// writes them.
+func (a *App) snapshotNote(ctx context.Context) statusNote {
+	keeper := a.keeper.Load()
+	if keeper == nil {
+		return statusNote{}
+	}
+	s := keeper.ClusterStatus(ctx)
+	note := statusNote{Warnings: s.Warnings}
+	if s.AgeSeconds != nil {
+		age := time.Duration(*s.AgeSeconds * float64(time.Second))
+		note.SnapshotAge = &age
+	}
+	return note
 }
 
 // snapshotHints is what anybody may know of snapshots that are not as they should

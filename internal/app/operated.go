@@ -16,7 +16,7 @@ import (
 type operatedCluster struct {
 	node *cluster.Node
 	// notes are what other parts of the node have to say in a status.
-	notes []func() statusNote
+	notes []func(context.Context) statusNote
 }
 
 // statusNote is what a part of the node has to say in a status.
@@ -48,7 +48,7 @@ func (c *operatedCluster) Status(ctx context.Context) (*management.ClusterStatus
 		status.Members = append(status.Members, shownMember(&o.Members[i]))
 	}
 	for _, note := range c.notes {
-		n := note()
+		n := note(ctx)
 		status.Warnings = append(status.Warnings, n.Warnings...)
 		if n.SnapshotAge != nil {
 			seconds := n.SnapshotAge.Seconds()

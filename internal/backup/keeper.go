@@ -35,6 +35,9 @@ type KeeperOptions struct {
 	Retention Retention
 	// Scratch is the folder below which snapshots are tried. Required.
 	Scratch string
+	// Room tells how many bytes fit there. A trial that could fill the disk, which
+	// the node needs for its log, is refused. Nil does not look.
+	Room func() (int64, error)
 	// Logger gets what operators should see. Required.
 	Logger *slog.Logger
 	// Observer is told what happens.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Peers reaches the keepers of all nodes, this one's included.
@@ -152,6 +153,9 @@ func (k *Keeper) Verify(ctx context.Context, id, key string) (*Operation, error)
 	}
 	op, err := k.ops.begin(KindVerify, m.ID, key, func(ctx context.Context, op *operation) error {
 		k.ops.change(func() { op.Manifest = m })
+		if err := k.checkRoom(m); err != nil {
+			return err
+		}
 		found, err := v.Verify(ctx, m, k.opts.Scratch, k.ops.watch(op))
 		if found != nil {
 			k.ops.change(func() { op.StateChecksum = found.StateChecksum })
@@ -159,6 +163,29 @@ func (k *Keeper) Verify(ctx context.Context, id, key string) (*Operation, error)
 		return err
 	})
 	return &op, err
+}
+
+// A state takes on disk up to about three times what its snapshot takes; what else
+// needs room meanwhile must not be starved.
+const (
+	roomFactor = 4
+	roomKept   = 512 << 20
+)
+
+// checkRoom refuses a trial for which there may not be room.
+func (k *Keeper) checkRoom(m *Manifest) error {
+	if k.opts.Room == nil {
+		return nil
+	}
+	free, err := k.opts.Room()
+	if err != nil {
+		return fmt.Errorf("the room for a scratch state: %w", err)
+	}
+	if need := m.Bytes*roomFactor + roomKept; free < need {
+		return fmt.Errorf("this node has %d MB free for a scratch state, and %s may need %d: ask another node, or try it elsewhere with --from",
+			free>>20, m.ID, need>>20)
+	}
+	return nil
 }
 
 // Operation tells how an operation stands, whichever node works on it.
@@ -198,9 +225,14 @@ func (k *Keeper) List(ctx context.Context) (*Listing, error) {
 	return v.List(ctx)
 }
 
+// statusPatience is how long a leader is waited for that does not answer.
+const statusPatience = 2 * time.Second
+
 // ClusterStatus is the leader's status: it writes, so it knows what goes wrong.
 // Where it does not answer it is this node's.
 func (k *Keeper) ClusterStatus(ctx context.Context) Status {
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
 	if leader := k.opts.Peers.LeaderID(); leader != "" && leader != k.opts.About().Node {
 		if a, err := k.ask(ctx, leader, question{Do: askStatus}); err == nil && a.Status != nil {
 			return *a.Status

@@ -28,6 +28,7 @@ type fakeS3 struct {
 
 	mu       sync.Mutex
 	objects  map[string][]byte
+	uploads  map[string]map[int][]byte // parts by upload
 	requests []*http.Request
 	released chan struct{}
 }
@@ -41,7 +42,7 @@ func newFakeS3(t *testing.T, script func(f *fakeS3, n int, w http.ResponseWriter
 }
 
 func newUnstartedFakeS3(script func(f *fakeS3, n int, w http.ResponseWriter, r *http.Request) bool) *fakeS3 {
-	f := &fakeS3{objects: make(map[string][]byte), released: make(chan struct{})}
+	f := &fakeS3{objects: make(map[string][]byte), uploads: make(map[string]map[int][]byte), released: make(chan struct{})}
 	if script != nil {
 		f.script = func(n int, w http.ResponseWriter, r *http.Request) bool { return script(f, n, w, r) }
 	}
@@ -145,8 +146,11 @@ func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	key := strings.TrimPrefix(r.URL.Path, "/bucket/")
 	body, found := f.objects[key]
+	query := r.URL.Query()
 	switch {
-	case r.Method == http.MethodGet && r.URL.Query().Get("list-type") == "2":
+	case query.Has("uploads") || query.Has("uploadId"):
+		f.serveUpload(w, r, key, sent)
+	case r.Method == http.MethodGet && query.Get("list-type") == "2":
 		f.serveList(w, r)
 	case r.Method == http.MethodPut && found && r.Header.Get("If-None-Match") == "*":
 		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
@@ -160,11 +164,64 @@ func (f *fakeS3) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "NoSuchKey")
 	default:
 		describeObject(w)
+		var from, to int
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err == nil {
+			if from >= len(body) {
+				refuse(w, http.StatusRequestedRangeNotSatisfiable, "InvalidRange")
+				return
+			}
+			to = min(to, len(body)-1)
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(body)))
+			w.Header().Set("Content-Length", strconv.Itoa(to-from+1))
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = w.Write(body[from : to+1])
+			return
+		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		if r.Method == http.MethodGet {
 			_, _ = w.Write(body)
 		}
 	}
+}
+
+// serveUpload is what there is of multipart uploads.
+func (f *fakeS3) serveUpload(w http.ResponseWriter, r *http.Request, key string, sent []byte) {
+	query := r.URL.Query()
+	id := query.Get("uploadId")
+	parts, known := f.uploads[id]
+	_, taken := f.objects[key]
+	switch {
+	case query.Has("uploads"):
+		id = fmt.Sprintf("upload-%d", len(f.requests))
+		f.uploads[id] = make(map[int][]byte)
+		_, _ = fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+	case !known:
+		refuse(w, http.StatusNotFound, "NoSuchUpload")
+	case r.Method == http.MethodPut:
+		n, _ := strconv.Atoi(query.Get("partNumber"))
+		parts[n] = sent
+		w.Header().Set("ETag", fmt.Sprintf(`"part-%d"`, n))
+	case r.Method == http.MethodDelete:
+		delete(f.uploads, id)
+		w.WriteHeader(http.StatusNoContent)
+	case taken && r.Header.Get("If-None-Match") == "*":
+		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	default:
+		var whole []byte
+		for n := 1; n <= len(parts); n++ {
+			whole = append(whole, parts[n]...)
+		}
+		f.objects[key] = whole
+		delete(f.uploads, id)
+		_, _ = fmt.Fprintf(w, "<CompleteMultipartUploadResult><Bucket>bucket</Bucket><Key>%s</Key><ETag>e</ETag></CompleteMultipartUploadResult>", key)
+	}
+}
+
+// unfinished is how many uploads are neither completed nor aborted.
+func (f *fakeS3) unfinished() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.uploads)
 }
 
 func (f *fakeS3) serveList(w http.ResponseWriter, r *http.Request) {

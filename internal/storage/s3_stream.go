@@ -97,7 +97,9 @@ func (u *s3Upload) finish(ctx context.Context) error {
 				return u.taken(n)
 			}
 		}
-		_, err := once(ctx, u.store, 0, func(ctx context.Context, _ *budget) (minio.UploadInfo, error) {
+		// Stores put the parts together before they answer.
+		const perPart = 1 << 20
+		_, err := once(ctx, u.store, int64(len(u.parts))*perPart, func(ctx context.Context, _ *budget) (minio.UploadInfo, error) {
 			var options minio.PutObjectOptions
 			if conditional {
 				options.SetMatchETagExcept("*")

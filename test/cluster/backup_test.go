@@ -177,6 +177,14 @@ func TestSnapshotStoreAway(t *testing.T) {
 		}
 		return nil
 	})
+	var status struct {
+		Age      *float64 `json:"snapshot_age_seconds"`
+		Warnings []string `json:"warnings"`
+	}
+	asJSON(t, &status, s.Nodes[s.Follower(t)].URL, "cluster", "status")
+	if status.Age == nil || !strings.Contains(strings.Join(status.Warnings, "\n"), "snapshots can't be written") {
+		t.Errorf("cluster status of a follower: %+v", status)
+	}
 	if code, _, stderr := floeberg(t, leader.URL, "backup", "create", "--timeout", "30s"); code != 1 || strings.Count(stderr, "floeberg:") != 1 {
 		t.Errorf("create without a store: exit code %d, %s", code, stderr)
 	}

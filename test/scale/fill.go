@@ -1,0 +1,148 @@
+package scale
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/floeberg/floeberg/cluster"
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
+)
+
+// Filler puts tables into a cluster, past the catalog: as transactions on the
+// port between nodes, each of many tables and without metadata files. What is in
+// the state afterwards is what the same tables would leave there that clients make.
+type Filler struct {
+	address   string
+	client    *http.Client
+	warehouse string
+	namespace string
+	location  string
+	head      []byte
+}
+
+// NewFiller fills a namespace of the default warehouse through the leader, whose
+// cluster port does not ask for certificates. A new table's document is taken as
+// the pattern of all.
+func NewFiller(address, namespace, location string, document []byte) (*Filler, error) {
+	var fields map[string]any
+	if err := json.Unmarshal(document, &fields); err != nil {
+		return nil, err
+	}
+	for _, growing := range []string{"snapshots", "snapshot-log", "metadata-log", "statistics", "partition-statistics"} {
+		delete(fields, growing)
+	}
+	head, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			const nodeCall = 0x02
+			_, err = conn.Write([]byte{nodeCall})
+			return conn, err
+		},
+	}
+	return &Filler{
+		address: address, namespace: namespace, location: location, warehouse: "default", head: head,
+		client: &http.Client{Transport: transport, Timeout: time.Minute},
+	}, nil
+}
+
+// Close gives the connection back.
+func (f *Filler) Close() { f.client.CloseIdleConnections() }
+
+// tablesAtOnce is how many tables a transaction makes: the state machine takes
+// some thousand writes in one.
+const tablesAtOnce = 200
+
+// Fill makes the tables from first to last, without the last.
+func (f *Filler) Fill(ctx context.Context, first, last int) error {
+	for ; first < last; first += tablesAtOnce {
+		if err := f.propose(ctx, f.transaction(first, min(first+tablesAtOnce, last))); err != nil {
+			return fmt.Errorf("tables from %d on: %w", first, err)
+		}
+	}
+	return nil
+}
+
+func (f *Filler) transaction(first, last int) *command.Transaction {
+	tx := &command.Transaction{DeadlineMs: uint64(time.Now().Add(time.Minute).UnixMilli())}
+	id := uuid.New()
+	tx.Id = id[:]
+	for n := first; n < last; n++ {
+		name := fmt.Sprintf("table_%08d", n)
+		entry := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n)))
+		tableID, tableUUID := entry[:16], uuid.UUID(entry[16:]).String()
+		location := f.location + "/" + name
+		record := must(state.Encode(&state.Table{
+			Id: tableID, Location: location, Uuid: tableUUID, CreatedMs: tx.DeadlineMs,
+			MetadataLocation: fmt.Sprintf("%s/metadata/00000-%s.metadata.json", location, tableUUID),
+		}))
+		head := bytes.Replace(f.head, []byte(`"table-uuid":"`), []byte(`"table-uuid":"`+tableUUID), 1)
+		tx.Writes = append(tx.Writes,
+			command.PutValue(state.TableKey(f.warehouse, []string{f.namespace}, name), record),
+			command.PutValue(state.HeadKey(tableID), head),
+			command.PutValue(state.LocationKey(location), must(state.Encode(&state.LocationOwner{Id: tableID}))),
+		)
+	}
+	return tx
+}
+
+func must(data []byte, err error) []byte {
+	if err != nil {
+		panic(err) // of records that are well-formed by what they are made of
+	}
+	return data
+}
+
+func (f *Filler) propose(ctx context.Context, tx *command.Transaction) error {
+	body, err := proto.Marshal(&cluster.ProposeRequest{Proposals: []*cluster.Proposal{{Transaction: tx}}, TimeoutMs: uint64(time.Minute.Milliseconds())})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.address+"/cluster/v1/propose", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	res, err := f.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", res.Status, raw)
+	}
+	var out cluster.ProposeResponse
+	if err := proto.Unmarshal(raw, &out); err != nil {
+		return err
+	}
+	for _, v := range out.GetVerdicts() {
+		if v.GetFate() != cluster.Verdict_FATE_DECIDED || v.GetOutcome() != uint32(command.Applied) {
+			return fmt.Errorf("a transaction ended as %v", v)
+		}
+	}
+	return nil
+}

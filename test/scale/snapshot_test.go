@@ -1,0 +1,276 @@
+package scale_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/floeberg/floeberg/test/client"
+	"github.com/floeberg/floeberg/test/cluster"
+	"github.com/floeberg/floeberg/test/scale"
+)
+
+const (
+	// tablesEnv says how many tables there shall be.
+	tablesEnv   = "FLOEBERG_TEST_TABLES"
+	usualTables = 5_000
+	// commitsPerSecond is the load, on tables of its own.
+	commitsPerSecond = 200
+	writers          = 40
+)
+
+func tables(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(tablesEnv)
+	if text == "" {
+		return usualTables
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: %q is no number of tables", tablesEnv, text)
+	}
+	return n
+}
+
+// TestSnapshotAmongCommits takes a snapshot of very many tables to the snapshot
+// store while commits go on, and reports what it took, what commits noticed of it
+// and how much memory the leader needed for it. All commits must succeed, and the
+// snapshot must hold the state.
+func TestSnapshotAmongCommits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	count := tables(t)
+	dir := t.TempDir()
+	s := cluster.Start(t, cluster.Options{Args: []string{
+		"--snapshot-store", "file://" + filepath.Join(dir, "snapshots"), "--snapshot-upload-interval", "24h",
+	}})
+	ctx := t.Context()
+	leader := leaderOf(t, s)
+	c := client.New(client.Options{URLs: []string{leader.URL}, Token: cluster.Key})
+	must(t, c, client.NamespaceRequest(c, nil, "many"))
+	pattern := must(t, c, client.CreateTableRequest(c, "many", "pattern"))
+	var shown struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := pattern.Decode(&shown); err != nil {
+		t.Fatal(err)
+	}
+	filler, err := scale.NewFiller(leader.ClusterAddress(), "many", s.Warehouse()+"/many", shown.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filler.Close()
+	begun := time.Now()
+	if err := filler.Fill(ctx, 0, count); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d tables were made in %s", count, time.Since(begun).Round(time.Second))
+
+	load := newLoad(t, c)
+	calm := load.during(ctx, func() { time.Sleep(calmTime(count)) }, leader)
+	var made struct {
+		ID    string `json:"id"`
+		Bytes int64  `json:"bytes"`
+	}
+	var took time.Duration
+	busy := load.during(ctx, func() {
+		begun := time.Now()
+		run(t, &made, leader.URL, "backup", "create", "--output", "json")
+		took = time.Since(begun)
+	}, leader)
+	load.end(t)
+	t.Logf("a snapshot of %d tables: %d bytes in %s", count, made.Bytes, took.Round(time.Millisecond))
+	t.Logf("commits without it: %s", calm)
+	t.Logf("commits meanwhile:  %s", busy)
+
+	var trial struct {
+		StateChecksum string `json:"state_checksum"`
+	}
+	begun = time.Now()
+	run(t, &trial, leader.URL, "backup", "verify", made.ID, "--output", "json")
+	t.Logf("restored into a scratch state in %s", time.Since(begun).Round(time.Millisecond))
+}
+
+// calmTime is long enough to compare with.
+func calmTime(count int) time.Duration {
+	return min(time.Minute, 2*time.Second+time.Duration(count)*50*time.Microsecond)
+}
+
+func leaderOf(t *testing.T, s *cluster.Cluster) *cluster.Node {
+	t.Helper()
+	i, err := s.Leader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Nodes[i]
+}
+
+func must(t *testing.T, c *client.Client, r client.Request) *client.Response {
+	t.Helper()
+	res, err := c.Do(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Status != http.StatusOK {
+		t.Fatalf("%s %s: %s", r.Method, r.Path, res)
+	}
+	return res
+}
+
+// run runs a command and reads the JSON that it prints.
+func run(t *testing.T, into any, addr string, args ...string) {
+	t.Helper()
+	program, err := cluster.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), "FLOEBERG_ADDR="+addr, "FLOEBERG_KEY="+cluster.Key)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, into)
+	}
+	if err != nil {
+		t.Fatalf("%v: %v: %s", args, err, stderr.String())
+	}
+}
+
+// load is commits at a steady rate.
+type load struct {
+	c     *client.Client
+	ticks chan struct{}
+	stop  context.CancelFunc
+	group sync.WaitGroup
+
+	mu     sync.Mutex
+	failed []string
+	took   []time.Duration
+	missed int
+}
+
+func newLoad(t *testing.T, c *client.Client) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{c: c, ticks: make(chan struct{}), stop: cancel}
+	must(t, c, client.NamespaceRequest(c, nil, "busy"))
+	for i := range writers {
+		name := fmt.Sprintf("t%d", i)
+		must(t, c, client.CreateTableRequest(c, "busy", name))
+		l.group.Go(func() { l.write(ctx, name) })
+	}
+	l.group.Go(func() {
+		tick := time.NewTicker(time.Second / commitsPerSecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			select {
+			case l.ticks <- struct{}{}:
+			default:
+				l.mu.Lock()
+				l.missed++
+				l.mu.Unlock()
+			}
+		}
+	})
+	return l
+}
+
+func (l *load) write(ctx context.Context, name string) {
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.ticks:
+		}
+		update := client.Object{"action": "set-properties", "updates": client.Object{"n": strconv.Itoa(n)}}
+		begun := time.Now()
+		res, err := l.c.Do(context.WithoutCancel(ctx), client.CommitRequest(l.c, "busy", name, nil, []client.Object{update}))
+		took := time.Since(begun)
+		l.mu.Lock()
+		l.took = append(l.took, took)
+		switch {
+		case err != nil:
+			l.failed = append(l.failed, err.Error())
+		case res.Status != http.StatusOK:
+			l.failed = append(l.failed, res.String())
+		}
+		l.mu.Unlock()
+	}
+}
+
+func (l *load) end(t *testing.T) {
+	t.Helper()
+	l.stop()
+	l.group.Wait()
+	if len(l.failed) > 0 {
+		t.Errorf("%d commits failed, the first with %s", len(l.failed), l.failed[0])
+	}
+}
+
+// figures are what commits took in a span of time, and the memory of a node.
+type figures struct {
+	commits, missed    int
+	p50, p95, p99, max time.Duration
+	over               time.Duration
+	residentMax        float64 // bytes
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%d in %s (%d ticks found all writers busy), P50 %s, P95 %s, P99 %s, worst %s; leader's memory up to %.0f MB",
+		f.commits, f.over.Round(time.Second), f.missed, f.p50.Round(10*time.Microsecond), f.p95.Round(10*time.Microsecond),
+		f.p99.Round(10*time.Microsecond), f.max.Round(10*time.Microsecond), f.residentMax/1e6)
+}
+
+func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) figures {
+	l.mu.Lock()
+	l.took, l.missed = nil, 0
+	l.mu.Unlock()
+	watched, stop := context.WithCancel(ctx)
+	var resident float64
+	var group sync.WaitGroup
+	group.Go(func() {
+		for watched.Err() == nil {
+			if m, err := leader.Metrics(watched); err == nil {
+				resident = max(resident, m["process_resident_memory_bytes"])
+			}
+			select {
+			case <-watched.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	})
+	begun := time.Now()
+	what()
+	f := figures{over: time.Since(begun)}
+	l.mu.Lock()
+	took := slices.Clone(l.took)
+	f.missed = l.missed
+	l.mu.Unlock()
+	stop()
+	group.Wait()
+	f.residentMax = resident
+	slices.Sort(took)
+	f.commits = len(took)
+	if len(took) > 0 {
+		at := func(q float64) time.Duration { return took[min(int(q*float64(len(took))), len(took)-1)] }
+		f.p50, f.p95, f.p99, f.max = at(.50), at(.95), at(.99), took[len(took)-1]
+	}
+	return f
+}
