@@ -82,6 +82,11 @@ processes: tools build
 	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 FLOEBERG_BIN=$(CURDIR)/$(BIN) \
 		go test -v -count=1 -p 1 -timeout 30m $(PROCESS_TESTS)
 
+.PHONY: chaos
+chaos: tools build ## Faults of all kinds by chance, for CHAOS_FOR (10m)
+	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 FLOEBERG_BIN=$(CURDIR)/$(BIN) \
+		go test -v -count=1 -timeout 0 ./test/faults -run '^TestChaos$$' -chaos $(or $(CHAOS_FOR),10m)
+
 .PHONY: bench
 bench: build ## Commits and loads per second against three processes on this machine
 	FLOEBERG_BIN=$(CURDIR)/$(BIN) go test -run '^$$' -bench . -benchtime 10s -timeout 20m ./test/cluster

@@ -111,9 +111,9 @@ func Prepare(o Options) (*Cluster, error) {
 }
 
 // Grow starts one more node with an empty folder, which is told where the others
-// are and founds nothing. It runs on this machine. The arguments are added to its command line.
+// are and founds nothing. It runs on the next host. The arguments are added to its command line.
 func (c *Cluster) Grow(args ...string) (*Node, error) {
-	n, err := newNode(c.dir, len(c.Nodes), Options{}.host(0))
+	n, err := newNode(c.dir, len(c.Nodes), c.options.host(len(c.Nodes)))
 	if err != nil {
 		return nil, err
 	}

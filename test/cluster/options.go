@@ -28,8 +28,8 @@ type Options struct {
 	Env []string
 	// NoAuth starts the nodes without authentication.
 	NoAuth bool
-	// Hosts are the machines that the nodes run on, one for each; none is this
-	// machine's loopback for all.
+	// Hosts are the machines that the nodes run on, one for each, and one for each
+	// that is to come; none is this machine's loopback for all.
 	Hosts []Host
 	// ReadyWithin bounds how long a start may take until every node is ready; 0
 	// is 30 seconds, which a busy machine needs.
@@ -52,7 +52,7 @@ func (o Options) withDefaults() Options {
 }
 
 func (o Options) validate() error {
-	if len(o.Hosts) != 0 && len(o.Hosts) != o.Nodes {
+	if len(o.Hosts) != 0 && len(o.Hosts) < o.Nodes {
 		return fmt.Errorf("%d hosts for %d nodes", len(o.Hosts), o.Nodes)
 	}
 	if o.Nodes < 1 {

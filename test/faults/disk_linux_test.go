@@ -23,14 +23,9 @@ func TestDisks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	const nodes = 3
 	dir := t.TempDir()
-	disks := make([]*disk.Disk, nodes)
-	for i := range disks {
-		id := fmt.Sprintf("n%d", i+1) // what the cluster calls it
-		disks[i] = disk.Start(t, filepath.Join(dir, id), filepath.Join(dir, "contents-"+id))
-	}
-	c := cluster.Start(t, cluster.Options{Nodes: nodes, Dir: dir})
+	disks := mountDisks(t, dir)
+	c := cluster.Start(t, cluster.Options{Dir: dir})
 	for _, bad := range []struct {
 		name   string
 		faults disk.Faults
@@ -82,6 +77,17 @@ func TestDisks(t *testing.T) {
 			})
 		}
 	}
+}
+
+// mountDisks gives each node of a cluster in a folder a disk that can fail.
+func mountDisks(t *testing.T, dir string) []*disk.Disk {
+	t.Helper()
+	disks := make([]*disk.Disk, 3)
+	for i := range disks {
+		id := fmt.Sprintf("n%d", i+1) // what the cluster calls it
+		disks[i] = disk.Start(t, filepath.Join(dir, id), filepath.Join(dir, "contents-"+id))
+	}
+	return disks
 }
 
 // noticed is that a node has ended, or is not ready and says why.

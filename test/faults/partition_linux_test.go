@@ -23,14 +23,13 @@ type meshed struct {
 
 // mesh starts a cluster on a network that can be broken. Clients are on the
 // nodes' hosts: what is cut is between nodes.
-func mesh(t *testing.T, co cluster.Options) meshed {
+func mesh(t *testing.T, hosts int, co cluster.Options) meshed {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	const nodes = 3
-	n := network.Start(t, nodes)
-	for i := range nodes {
+	n := network.Start(t, hosts)
+	for i := range hosts {
 		co.Hosts = append(co.Hosts, n.Host(i))
 	}
 	return meshed{cluster.Start(t, co), n}
@@ -39,7 +38,7 @@ func mesh(t *testing.T, co cluster.Options) meshed {
 // TestPartitions breaks the network between the nodes in one way after the
 // other, under load through all of them.
 func TestPartitions(t *testing.T) {
-	m := mesh(t, cluster.Options{})
+	m := mesh(t, 3, cluster.Options{})
 	down := network.Link{Down: true}
 	for _, cut := range []struct {
 		name string
