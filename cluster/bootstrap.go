@@ -11,6 +11,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
+// foundingIndex is the log index of the founding configuration.
+const foundingIndex = 1
+
 const (
 	bootstrapPoll = 500 * time.Millisecond
 	helloTimeout  = 2 * time.Second
@@ -136,7 +139,22 @@ func (n *Node) tryBootstrap(ctx context.Context) (wait string, err error) {
 	case founders[0].GetId() != n.opts.ID:
 		return fmt.Sprintf("%s founds it", founders[0].GetId()), nil
 	}
+	for _, f := range founders {
+		if f.GetId() != n.opts.ID && !n.foundsWith(ctx, f, founders) {
+			return fmt.Sprintf("%s does not agree to found one yet", f.GetId()), nil
+		}
+	}
 	return "", n.found(founders)
+}
+
+// foundsWith tells another founder that the cluster is about to be founded, and
+// whether it takes part: from then on it votes.
+func (n *Node) foundsWith(ctx context.Context, other *Founder, founders []*Founder) bool {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	resp := &HelloResponse{}
+	err := n.caller.call(ctx, other.GetClusterAddress(), pathHello, &HelloRequest{Id: n.opts.ID, Founding: founders}, resp)
+	return err == nil && resp.GetFounds()
 }
 
 func (n *Node) found(founders []*Founder) error {
@@ -146,6 +164,7 @@ func (n *Node) found(founders []*Founder) error {
 			Suffrage: raft.Voter, ID: raft.ServerID(f.GetId()), Address: raft.ServerAddress(f.GetClusterAddress()),
 		})
 	}
+	n.admitted.Store(true)
 	// Founded by others in the same moment is as good.
 	if err := n.raft.BootstrapCluster(config).Error(); err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
 		return err
@@ -168,9 +187,16 @@ func (n *Node) hello(ctx context.Context, address string) (*HelloResponse, error
 	return resp, err
 }
 
-func (n *Node) answerHello(context.Context, *HelloRequest) (*HelloResponse, error) {
+func (n *Node) answerHello(_ context.Context, req *HelloRequest) (*HelloResponse, error) {
+	founds := false
+	if with := req.GetFounding(); len(with) > 0 && !n.hasMembership() && sameFounders(with, n.founders()) {
+		// All of them are as new as this node, so nothing can rest on what it forgot.
+		n.admitted.Store(true)
+		founds = true
+	}
 	return &HelloResponse{
 		Id: n.opts.ID, ClusterId: n.ClusterID(), HasState: n.hasMembership(),
+		Founds: founds, Blank: !n.admitted.Load(), OnlyFounded: n.hasMembership() && n.raft.LastIndex() == foundingIndex,
 		BootstrapExpect: n.expects(), Founders: n.founders(), NewestCommand: n.newestCommand(),
 	}, nil
 }

@@ -31,6 +31,7 @@ const (
 
 // The node-to-node calls. A path is a name that old and new programs share.
 const (
+	pathBelonging  = "/cluster/v1/belonging"
 	pathHello      = "/cluster/v1/hello"
 	pathMembership = "/cluster/v1/membership"
 	pathOverview   = "/cluster/v1/overview"
@@ -75,7 +76,7 @@ func newCaller(p *port, clusterID func() string) *caller {
 			DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 				ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 				defer cancel()
-				conn, err := p.dial(ctx, address, streamCall)
+				conn, err := p.dial(ctx, address, []byte{streamCall})
 				if err != nil {
 					return nil, fmt.Errorf("%w: %w", errNotDialled, err)
 				}

@@ -25,6 +25,7 @@ type answers struct {
 
 func (n *Node) serveCalls() *answers {
 	mux := http.NewServeMux()
+	handle(n, mux, pathBelonging, func() *BelongingRequest { return new(BelongingRequest) }, n.answerBelonging)
 	handle(n, mux, pathHello, func() *HelloRequest { return new(HelloRequest) }, n.answerHello)
 	handle(n, mux, pathPropose, func() *ProposeRequest { return new(ProposeRequest) }, n.answerPropose)
 	handle(n, mux, pathReadIndex, func() *ReadIndexRequest { return new(ReadIndexRequest) }, n.answerReadIndex)

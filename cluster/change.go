@@ -110,9 +110,6 @@ func (c *pending) add(ctx context.Context, id, address string) error {
 			return refuse("%s is the cluster address of %s: each node needs one of its own", address, s.ID)
 		}
 	}
-	if known && string(was.Address) == address {
-		return nil
-	}
 	hello, err := n.hello(ctx, address)
 	switch {
 	case errors.Is(err, errOtherCluster):
@@ -126,13 +123,47 @@ func (c *pending) add(ctx context.Context, id, address string) error {
 			id, n.commandVersion(), toldVersion(hello.GetNewestCommand()))
 	case hello.GetClusterId() != "" && hello.GetClusterId() != n.ClusterID():
 		return refuse("%s belongs to cluster %s and not to %s: empty its data folder first", id, hello.GetClusterId(), n.ClusterID())
-	case hello.GetHasState() && hello.GetClusterId() == "":
+	case !known && hello.GetHasState() && hello.GetClusterId() == "":
 		return refuse("%s has the state of a cluster that never began: empty its data folder first", id)
 	}
-	if err := c.remember(ctx, id, nil); err != nil {
-		return err
+	if known && string(was.Address) != address {
+		// The node that is there may be the same one: it can be reached at both.
+		there, err := n.statusOf(ctx, id, string(was.Address))
+		if err == nil && there.GetClusterAddress() != address {
+			return refuse("%s is a member already, at %s, and answers there: each node needs an id of its own", id, was.Address)
+		}
+	}
+	switch {
+	case !known:
+		if err := c.remember(ctx, id, nil); err != nil {
+			return err
+		}
+	case isVoter(was) && hello.GetBlank():
+		if err := c.disarm(ctx, id); err != nil {
+			return err
+		}
+	}
+	if known && string(was.Address) == address {
+		return nil
 	}
 	return c.settle(ctx, "add", id, n.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(address), c.index, c.patience()))
+}
+
+// disarm takes the vote of a voter that came back without its data: it has
+// forgotten what it voted and acknowledged, so nothing may rest on it until it has
+// all of it again.
+func (c *pending) disarm(ctx context.Context, id string) error {
+	n := c.node
+	doing := "taking the vote of " + id + ", which came back without its data,"
+	if why := lossOf(doing, id, votersOf(c.servers), c.answering(ctx)); why != "" {
+		return refuse("%s", why)
+	}
+	n.logger.Warn("a voter came back without its data: it begins anew without a vote", "id", id)
+	if err := c.settle(ctx, "demote", id, n.raft.DemoteVoter(raft.ServerID(id), c.index, c.patience())); err != nil {
+		return err
+	}
+	c.index, c.servers = n.configuration.committed()
+	return nil
 }
 
 func (c *pending) remove(ctx context.Context, id string) error {
@@ -240,12 +271,16 @@ func (c *pending) transfer(ctx context.Context, id string) error {
 	return nil
 }
 
-// answering are the voters that answer now, this node among them.
+// answering are the voters that answer now and take what this node sends as their
+// leader, itself among them.
 func (c *pending) answering(ctx context.Context) []string {
+	n := c.node
 	var out []string
-	for _, r := range c.node.survey(ctx, c.servers) {
-		if r.err == nil && isVoter(r.server) {
-			out = append(out, string(r.server.ID))
+	for _, r := range n.survey(ctx, c.servers) {
+		id := string(r.server.ID)
+		follows := id == n.opts.ID || time.Since(n.acks.heard(r.server.ID, n.raft.CurrentTerm())) < silenceBound*n.opts.HeartbeatTimeout
+		if r.err == nil && isVoter(r.server) && follows {
+			out = append(out, id)
 		}
 	}
 	return out

@@ -219,6 +219,16 @@ func (g *gossip) last(id string) (member, bool) {
 	return m, ok
 }
 
+// clusterAddress is where a node that is seen now says that its cluster port is.
+func (g *gossip) clusterAddress(id string) string {
+	if g == nil {
+		return ""
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.live[id].GetClusterAddress()
+}
+
 // find looks for nodes at addresses, once. It is errOtherCluster where only nodes
 // of another cluster are there.
 func (g *gossip) find(addresses []string) error {
@@ -347,6 +357,11 @@ func (g *gossip) NotifyAlive(node *memberlist.Node) error {
 	if node.Name == g.opts.ID {
 		return nil
 	}
+	return g.sameCluster(node)
+}
+
+// sameCluster is errOtherCluster where a node is known to be of another cluster.
+func (g *gossip) sameCluster(node *memberlist.Node) error {
 	theirs := &NodeMeta{}
 	if err := proto.Unmarshal(node.Meta, theirs); err != nil {
 		return fmt.Errorf("metadata of %s: %w", node.Name, err)
@@ -363,7 +378,8 @@ func (g *gossip) NotifyAlive(node *memberlist.Node) error {
 // each other do not exchange what they know.
 func (g *gossip) NotifyMerge(nodes []*memberlist.Node) error {
 	for _, node := range nodes {
-		if err := g.NotifyAlive(node); err != nil {
+		// Two clusters may have nodes of the same name.
+		if err := g.sameCluster(node); err != nil {
 			return err
 		}
 	}

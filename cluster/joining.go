@@ -20,6 +20,11 @@ type sighting struct {
 func (n *Node) askToBeLetIn(ctx context.Context, seen []sighting) (wait string) {
 	var ids []string
 	for _, s := range seen {
+		if s.hello.GetOnlyFounded() {
+			// Nobody ever led it, so that nobody promised anything in it.
+			n.admitted.Store(true)
+			return fmt.Sprintf("%s has founded one that has not begun", s.member.GetId())
+		}
 		if id := s.hello.GetClusterId(); id != "" && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
@@ -35,6 +40,7 @@ func (n *Node) askToBeLetIn(ctx context.Context, seen []sighting) (wait string) 
 	for _, s := range seen {
 		err := n.askThrough(ctx, s.member.GetClusterAddress())
 		if err == nil {
+			n.admitted.Store(true) // without a vote, so that nothing rests on what it forgot
 			return fmt.Sprintf("it was let in by cluster %s and waits for the log", ids[0])
 		}
 		reasons = append(reasons, err.Error())
@@ -75,6 +81,9 @@ func (n *Node) askThrough(ctx context.Context, address string) error {
 func (n *Node) Join(ctx context.Context, addresses []string) error {
 	if n.gossip == nil {
 		return refuse("this node has no gossip address, so it can't find others: set --gossip-listen")
+	}
+	if n.isRemoved() {
+		return refuse("%s", comeBack)
 	}
 	for _, address := range addresses {
 		if _, _, err := resolve(ctx, address); err != nil {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -76,11 +77,6 @@ func (n *Node) observe(ctx context.Context, seen <-chan raft.Observation) {
 				n.leadership.signal.changed()
 			case raft.RaftState:
 				n.leadership.signal.changed()
-				if what == raft.Shutdown && !n.draining.Load() {
-					// Raft ends itself in one case only: the configuration that it
-					// committed does not contain this node any more.
-					n.halt(ErrRemoved)
-				}
 			}
 		case <-ctx.Done():
 			return
@@ -169,18 +165,28 @@ func (n *Node) mintIdentity(ctx context.Context) {
 	}
 }
 
+// learnIdentity takes the cluster's id from this node's own state, if it is there.
+func (n *Node) learnIdentity() error {
+	id, err := n.readIdentity()
+	if err != nil {
+		return fmt.Errorf("cluster: the cluster's identity: %w", err)
+	}
+	if id != "" {
+		n.identity.Store(&id)
+		n.logger.Info("member of a cluster", "cluster", id)
+	}
+	return nil
+}
+
 // watchIdentity learns the cluster's id as soon as it is in the state.
 func (n *Node) watchIdentity(ctx context.Context) {
-	for {
+	for n.ClusterID() == "" {
 		index, _ := n.machine.Applied()
-		id, err := n.readIdentity()
-		if err != nil {
-			n.logger.Error("the cluster's identity can't be read", "error", err)
+		if err := n.learnIdentity(); err != nil {
+			n.logger.Error("this node does not know its cluster", "error", err)
 			return
 		}
-		if id != "" {
-			n.identity.Store(&id)
-			n.logger.Info("member of a cluster", "cluster", id)
+		if n.ClusterID() != "" {
 			n.gossip.refresh()
 			return
 		}

@@ -39,6 +39,9 @@ func (n *Node) Transfer(ctx context.Context, id string) error {
 // Leave takes this node out of its cluster for good. It goes on to run, and
 // serves nothing.
 func (n *Node) Leave(ctx context.Context) error {
+	if n.isRemoved() {
+		return nil
+	}
 	if !n.hasMembership() {
 		return refuse("this node is in no cluster that it could leave")
 	}
@@ -59,6 +62,9 @@ func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(form
 // ask has the leader make a change, wherever that is. What a repeat could mend is
 // tried again until the context ends: each change may be repeated.
 func (n *Node) ask(ctx context.Context, req *MembershipRequest) error {
+	if err := n.gone(); err != nil {
+		return err
+	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
 	pause := firstPause

@@ -281,6 +281,121 @@ func (x *MembershipResponse) GetReason() string {
 	return ""
 }
 
+// BelongingRequest asks whether a node is a member.
+type BelongingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	TimeoutMs     uint64                 `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BelongingRequest) Reset() {
+	*x = BelongingRequest{}
+	mi := &file_cluster_membership_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BelongingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BelongingRequest) ProtoMessage() {}
+
+func (x *BelongingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_membership_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BelongingRequest.ProtoReflect.Descriptor instead.
+func (*BelongingRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_membership_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BelongingRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BelongingRequest) GetTimeoutMs() uint64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+type BelongingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the answer counts: it is a leader's, which has proven that it leads.
+	Certain bool `protobuf:"varint,1,opt,name=certain,proto3" json:"certain,omitempty"`
+	Member  bool `protobuf:"varint,2,opt,name=member,proto3" json:"member,omitempty"`
+	// Whom to ask instead, where this node knows.
+	LeaderAddress string `protobuf:"bytes,3,opt,name=leader_address,json=leaderAddress,proto3" json:"leader_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BelongingResponse) Reset() {
+	*x = BelongingResponse{}
+	mi := &file_cluster_membership_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BelongingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BelongingResponse) ProtoMessage() {}
+
+func (x *BelongingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_membership_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BelongingResponse.ProtoReflect.Descriptor instead.
+func (*BelongingResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_membership_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BelongingResponse) GetCertain() bool {
+	if x != nil {
+		return x.Certain
+	}
+	return false
+}
+
+func (x *BelongingResponse) GetMember() bool {
+	if x != nil {
+		return x.Member
+	}
+	return false
+}
+
+func (x *BelongingResponse) GetLeaderAddress() string {
+	if x != nil {
+		return x.LeaderAddress
+	}
+	return ""
+}
+
 // OverviewRequest asks the leader how the cluster and each of its members is.
 type OverviewRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -291,7 +406,7 @@ type OverviewRequest struct {
 
 func (x *OverviewRequest) Reset() {
 	*x = OverviewRequest{}
-	mi := &file_cluster_membership_proto_msgTypes[2]
+	mi := &file_cluster_membership_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +418,7 @@ func (x *OverviewRequest) String() string {
 func (*OverviewRequest) ProtoMessage() {}
 
 func (x *OverviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_membership_proto_msgTypes[2]
+	mi := &file_cluster_membership_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +431,7 @@ func (x *OverviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverviewRequest.ProtoReflect.Descriptor instead.
 func (*OverviewRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_membership_proto_rawDescGZIP(), []int{2}
+	return file_cluster_membership_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OverviewRequest) GetTimeoutMs() uint64 {
@@ -341,7 +456,7 @@ type OverviewResponse struct {
 
 func (x *OverviewResponse) Reset() {
 	*x = OverviewResponse{}
-	mi := &file_cluster_membership_proto_msgTypes[3]
+	mi := &file_cluster_membership_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -353,7 +468,7 @@ func (x *OverviewResponse) String() string {
 func (*OverviewResponse) ProtoMessage() {}
 
 func (x *OverviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_membership_proto_msgTypes[3]
+	mi := &file_cluster_membership_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -366,7 +481,7 @@ func (x *OverviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverviewResponse.ProtoReflect.Descriptor instead.
 func (*OverviewResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_membership_proto_rawDescGZIP(), []int{3}
+	return file_cluster_membership_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OverviewResponse) GetLeads() bool {
@@ -433,7 +548,7 @@ type MemberState struct {
 
 func (x *MemberState) Reset() {
 	*x = MemberState{}
-	mi := &file_cluster_membership_proto_msgTypes[4]
+	mi := &file_cluster_membership_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +560,7 @@ func (x *MemberState) String() string {
 func (*MemberState) ProtoMessage() {}
 
 func (x *MemberState) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_membership_proto_msgTypes[4]
+	mi := &file_cluster_membership_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +573,7 @@ func (x *MemberState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberState.ProtoReflect.Descriptor instead.
 func (*MemberState) Descriptor() ([]byte, []int) {
-	return file_cluster_membership_proto_rawDescGZIP(), []int{4}
+	return file_cluster_membership_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MemberState) GetId() string {
@@ -573,7 +688,15 @@ const file_cluster_membership_proto_rawDesc = "" +
 	"\x12OUTCOME_NOT_LEADER\x10\x02\x12\x18\n" +
 	"\x14OUTCOME_NO_SUCH_NODE\x10\x03\x12\x13\n" +
 	"\x0fOUTCOME_REFUSED\x10\x04\x12\x13\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\x05\"0\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x05\"A\n" +
+	"\x10BelongingRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x02 \x01(\x04R\ttimeoutMs\"l\n" +
+	"\x11BelongingResponse\x12\x18\n" +
+	"\acertain\x18\x01 \x01(\bR\acertain\x12\x16\n" +
+	"\x06member\x18\x02 \x01(\bR\x06member\x12%\n" +
+	"\x0eleader_address\x18\x03 \x01(\tR\rleaderAddress\"0\n" +
 	"\x0fOverviewRequest\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x01 \x01(\x04R\ttimeoutMs\"\xe4\x01\n" +
@@ -612,20 +735,22 @@ func file_cluster_membership_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_membership_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_membership_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_cluster_membership_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_cluster_membership_proto_goTypes = []any{
 	(MembershipRequest_Kind)(0),     // 0: floeberg.cluster.v1.MembershipRequest.Kind
 	(MembershipResponse_Outcome)(0), // 1: floeberg.cluster.v1.MembershipResponse.Outcome
 	(*MembershipRequest)(nil),       // 2: floeberg.cluster.v1.MembershipRequest
 	(*MembershipResponse)(nil),      // 3: floeberg.cluster.v1.MembershipResponse
-	(*OverviewRequest)(nil),         // 4: floeberg.cluster.v1.OverviewRequest
-	(*OverviewResponse)(nil),        // 5: floeberg.cluster.v1.OverviewResponse
-	(*MemberState)(nil),             // 6: floeberg.cluster.v1.MemberState
+	(*BelongingRequest)(nil),        // 4: floeberg.cluster.v1.BelongingRequest
+	(*BelongingResponse)(nil),       // 5: floeberg.cluster.v1.BelongingResponse
+	(*OverviewRequest)(nil),         // 6: floeberg.cluster.v1.OverviewRequest
+	(*OverviewResponse)(nil),        // 7: floeberg.cluster.v1.OverviewResponse
+	(*MemberState)(nil),             // 8: floeberg.cluster.v1.MemberState
 }
 var file_cluster_membership_proto_depIdxs = []int32{
 	0, // 0: floeberg.cluster.v1.MembershipRequest.kind:type_name -> floeberg.cluster.v1.MembershipRequest.Kind
 	1, // 1: floeberg.cluster.v1.MembershipResponse.outcome:type_name -> floeberg.cluster.v1.MembershipResponse.Outcome
-	6, // 2: floeberg.cluster.v1.OverviewResponse.members:type_name -> floeberg.cluster.v1.MemberState
+	8, // 2: floeberg.cluster.v1.OverviewResponse.members:type_name -> floeberg.cluster.v1.MemberState
 	3, // [3:3] is the sub-list for method output_type
 	3, // [3:3] is the sub-list for method input_type
 	3, // [3:3] is the sub-list for extension type_name
@@ -644,7 +769,7 @@ func file_cluster_membership_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_membership_proto_rawDesc), len(file_cluster_membership_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

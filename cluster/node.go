@@ -36,6 +36,10 @@ type Node struct {
 	configuration *configuration
 	// changing is held while the membership is changed.
 	changing chan struct{}
+	// admitted tells whether this node takes part in Raft; see takes.
+	admitted atomic.Bool
+	// removed is closed once this node knows that it was removed.
+	removed chan struct{}
 	// waitsFor is why this node is in no cluster yet, as text.
 	waitsFor atomic.Value
 	identity atomic.Pointer[string]
@@ -78,6 +82,7 @@ func Start(ctx context.Context, opts Options, machine Machine) (*Node, error) {
 	n.clock = newClock(machine)
 	n.acks = newAcks()
 	n.changing = make(chan struct{}, 1)
+	n.removed = make(chan struct{})
 	if err := n.start(ctx); err != nil {
 		n.draining.Store(true)
 		return nil, errors.Join(err, n.stop())
@@ -101,7 +106,11 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.store.checkKnown(n.newestCommand()); err != nil {
 		return err
 	}
-	if n.port, err = openPort(n.opts); err != nil {
+	// Before anybody is let in who may be of another cluster.
+	if err := n.learnIdentity(); err != nil {
+		return err
+	}
+	if n.port, err = openPort(n.opts, n.takes); err != nil {
 		return err
 	}
 	n.caller = newCaller(n.port, n.ClusterID)
@@ -111,7 +120,12 @@ func (n *Node) start(ctx context.Context) error {
 	n.asking = newRounds(roundTimeout, n.askLeader)
 
 	var ref atomic.Pointer[raft.Raft] // raft is not there yet when its parts are made
-	n.transport = newTransport(n.port, n.acks, logger, leading{
+	var found atomic.Pointer[gossip]  // nor is gossip
+	streams := &raftStreams{
+		lane: n.port.raft, port: n.port, clusterID: n.ClusterID,
+		elsewhere: func(node string) string { return found.Load().clusterAddress(node) },
+	}
+	n.transport = newTransport(streams, n.acks, logger, leading{
 		committed: func(term uint64) (uint64, bool) { return committedIn(ref.Load(), term) },
 		member:    func(id raft.ServerID) bool { return memberOf(ref.Load(), id) },
 	})
@@ -124,6 +138,9 @@ func (n *Node) start(ctx context.Context) error {
 		return fmt.Errorf("cluster: raft: %w", err)
 	}
 	ref.Store(n.raft)
+	// A node that has promised something in Raft has a term; one without has no
+	// disk, or a new one, and what it promised on an old one is not known to it.
+	n.admitted.Store(n.hasMembership() || n.raft.CurrentTerm() > 0)
 
 	seen := make(chan raft.Observation, 64)
 	n.raft.RegisterObserver(raft.NewObserver(seen, false, func(o *raft.Observation) bool {
@@ -135,10 +152,10 @@ func (n *Node) start(ctx context.Context) error {
 	}))
 	n.run(func(ctx context.Context) { n.observe(ctx, seen) })
 	n.run(n.lead)
-	n.run(n.keepUp)
 	if n.gossip, err = startGossip(ctx, &n.opts, n.meta); err != nil {
 		return err
 	}
+	found.Store(n.gossip)
 	n.answers = n.serveCalls()
 	if n.port.tls != nil {
 		n.run(n.port.tls.watch)
@@ -147,8 +164,10 @@ func (n *Node) start(ctx context.Context) error {
 	n.run(n.bootstrap)
 	n.run(n.catchUp)
 	n.run(n.replaceSnapshots)
+	n.run(n.keepUp)
 	n.run(n.autopilot)
 	n.run(n.watchState)
+	n.run(n.watchBelonging)
 	return nil
 }
 
@@ -173,6 +192,8 @@ func (n *Node) raftConfig(logger *raftLogger, noRestore bool) *raft.Config {
 	conf.TrailingLogs = n.opts.TrailingLogs
 	conf.NoSnapshotRestoreOnStart = noRestore
 	conf.NoLegacyTelemetry = true
+	// A node that was removed tells so before it ends; see beRemoved.
+	conf.ShutdownOnRemove = false
 	conf.Logger = logger
 	return conf
 }

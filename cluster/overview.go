@@ -60,6 +60,9 @@ type MemberInfo struct {
 // Overview asks the leader how the cluster is. Where there is none, this node asks
 // all members by itself: then an operator needs it most.
 func (n *Node) Overview(ctx context.Context) (Overview, error) {
+	if err := n.gone(); err != nil {
+		return Overview{}, err
+	}
 	id, address := n.leader()
 	if n.raft.State() != raft.Leader && id != "" && id != n.opts.ID {
 		asked, cancel := context.WithTimeout(ctx, 2*askMember)

@@ -11,8 +11,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // The first byte on a connection, inside TLS where there is TLS, says what it is
@@ -51,6 +49,9 @@ type port struct {
 	dialer    Dial
 	logger    *slog.Logger
 
+	// takes tells whether a stream of Raft is for this node.
+	takes func(hash []byte, node string) error
+
 	raft *lane
 	call *lane
 
@@ -61,8 +62,9 @@ type port struct {
 	slots  chan struct{}
 }
 
-func openPort(opts Options) (*port, error) {
+func openPort(opts Options, takes func(hash []byte, node string) error) (*port, error) {
 	p := &port{
+		takes:  takes,
 		dialer: opts.Dial,
 		logger: opts.Logger.With("component", "port"),
 		conns:  make(map[*trackedConn]struct{}),
@@ -175,7 +177,17 @@ func (p *port) greet(raw *trackedConn) (byte, net.Conn, error) {
 	if _, err := io.ReadFull(conn, first[:]); err != nil {
 		return 0, conn, err
 	}
-	if first[0] != streamRaft && first[0] != streamCall {
+	switch first[0] {
+	case streamCall:
+	case streamRaft:
+		hash, node, err := readGreeting(conn)
+		if err == nil {
+			err = p.takes(hash, node)
+		}
+		if err != nil {
+			return 0, conn, err
+		}
+	default:
 		return 0, conn, fmt.Errorf("stream kind %#x is not known", first[0])
 	}
 	return first[0], conn, conn.SetDeadline(time.Time{})
@@ -185,8 +197,8 @@ func (p *port) greet(raw *trackedConn) (byte, net.Conn, error) {
 // protocol there; the first byte has done that.
 type secretConn struct{ net.Conn }
 
-// dial opens a connection of a kind to another node.
-func (p *port) dial(ctx context.Context, address string, kind byte) (net.Conn, error) {
+// dial opens a connection to another node, which begins with its kind.
+func (p *port) dial(ctx context.Context, address string, begin []byte) (net.Conn, error) {
 	raw, err := p.dialer(ctx, address)
 	if err != nil {
 		return nil, err
@@ -213,7 +225,7 @@ func (p *port) dial(ctx context.Context, address string, kind byte) (net.Conn, e
 		}
 		conn = &secretConn{secured}
 	}
-	if _, err := conn.Write([]byte{kind}); err != nil {
+	if _, err := conn.Write(begin); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -324,18 +336,3 @@ func (l *lane) Close() error {
 
 // Addr implements net.Listener: where others reach it, which raft tells them.
 func (l *lane) Addr() net.Addr { return l.addr }
-
-// raftStreams is the cluster port as raft's transport wants it.
-type raftStreams struct {
-	*lane
-	port *port
-}
-
-var _ raft.StreamLayer = (*raftStreams)(nil)
-
-// Dial implements raft.StreamLayer.
-func (s *raftStreams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return s.port.dial(ctx, string(address), streamRaft)
-}

@@ -26,6 +26,9 @@ const (
 // the result; WaitApplied does. The transaction must not be changed afterwards:
 // a late copy may still be on its way.
 func (n *Node) Propose(ctx context.Context, tx *command.Transaction) (command.Result, error) {
+	if err := n.gone(); err != nil {
+		return command.Result{}, err
+	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
 	if !n.clock.ready() {
@@ -98,6 +101,8 @@ func (n *Node) pause(ctx context.Context, changed <-chan struct{}, pause *time.D
 	case <-timer.C:
 	case <-n.ctx.Done():
 		return ErrClosed
+	case <-n.removed:
+		return ErrRemoved
 	case <-ctx.Done():
 	}
 	return ctx.Err()

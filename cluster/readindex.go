@@ -38,6 +38,9 @@ type proof struct {
 // A Linearizable one, and a Bounded one that is not recent enough, asks the
 // leader; where none answers before the context ends it is ErrUnavailable.
 func (n *Node) View(ctx context.Context, c Consistency, maxStaleness time.Duration) (*state.View, error) {
+	if err := n.gone(); err != nil {
+		return nil, err
+	}
 	switch c {
 	case Stale:
 		return n.machine.View()

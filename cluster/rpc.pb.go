@@ -192,9 +192,12 @@ func (x *NodeMeta) GetNewestCommand() uint32 {
 
 // HelloRequest asks a node who it is and whom it sees, before there is a cluster.
 type HelloRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	ClusterId     string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	ClusterId string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// The cluster that the sender is about to found with the receiver; none where it
+	// only asks.
+	Founding      []*Founder `protobuf:"bytes,3,rep,name=founding,proto3" json:"founding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -243,6 +246,13 @@ func (x *HelloRequest) GetClusterId() string {
 	return ""
 }
 
+func (x *HelloRequest) GetFounding() []*Founder {
+	if x != nil {
+		return x.Founding
+	}
+	return nil
+}
+
 type HelloResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -254,6 +264,13 @@ type HelloResponse struct {
 	Founders []*Founder `protobuf:"bytes,5,rep,name=founders,proto3" json:"founders,omitempty"`
 	// As in NodeMeta.
 	NewestCommand uint32 `protobuf:"varint,6,opt,name=newest_command,json=newestCommand,proto3" json:"newest_command,omitempty"`
+	// It takes part in the founding that it was told of.
+	Founds bool `protobuf:"varint,7,opt,name=founds,proto3" json:"founds,omitempty"`
+	// It has no state, promised nothing since it has its disk, and takes no part in
+	// Raft before it is let in.
+	Blank bool `protobuf:"varint,8,opt,name=blank,proto3" json:"blank,omitempty"`
+	// It has nothing but a founding configuration: that cluster has not begun.
+	OnlyFounded   bool `protobuf:"varint,9,opt,name=only_founded,json=onlyFounded,proto3" json:"only_founded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -328,6 +345,27 @@ func (x *HelloResponse) GetNewestCommand() uint32 {
 		return x.NewestCommand
 	}
 	return 0
+}
+
+func (x *HelloResponse) GetFounds() bool {
+	if x != nil {
+		return x.Founds
+	}
+	return false
+}
+
+func (x *HelloResponse) GetBlank() bool {
+	if x != nil {
+		return x.Blank
+	}
+	return false
+}
+
+func (x *HelloResponse) GetOnlyFounded() bool {
+	if x != nil {
+		return x.OnlyFounded
+	}
+	return false
 }
 
 type Founder struct {
@@ -946,11 +984,12 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12)\n" +
 	"\x10bootstrap_expect\x18\x05 \x01(\rR\x0fbootstrapExpect\x12!\n" +
 	"\fcluster_hash\x18\x06 \x01(\fR\vclusterHash\x12%\n" +
-	"\x0enewest_command\x18\a \x01(\rR\rnewestCommand\"=\n" +
+	"\x0enewest_command\x18\a \x01(\rR\rnewestCommand\"w\n" +
 	"\fHelloRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\xe7\x01\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x128\n" +
+	"\bfounding\x18\x03 \x03(\v2\x1c.floeberg.cluster.v1.FounderR\bfounding\"\xb8\x02\n" +
 	"\rHelloResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -958,7 +997,10 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\thas_state\x18\x03 \x01(\bR\bhasState\x12)\n" +
 	"\x10bootstrap_expect\x18\x04 \x01(\rR\x0fbootstrapExpect\x128\n" +
 	"\bfounders\x18\x05 \x03(\v2\x1c.floeberg.cluster.v1.FounderR\bfounders\x12%\n" +
-	"\x0enewest_command\x18\x06 \x01(\rR\rnewestCommand\"B\n" +
+	"\x0enewest_command\x18\x06 \x01(\rR\rnewestCommand\x12\x16\n" +
+	"\x06founds\x18\a \x01(\bR\x06founds\x12\x14\n" +
+	"\x05blank\x18\b \x01(\bR\x05blank\x12!\n" +
+	"\fonly_founded\x18\t \x01(\bR\vonlyFounded\"B\n" +
 	"\aFounder\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fcluster_address\x18\x02 \x01(\tR\x0eclusterAddress\"l\n" +
@@ -1046,16 +1088,17 @@ var file_cluster_rpc_proto_goTypes = []any{
 	(*command.Transaction)(nil), // 13: floeberg.command.v1.Transaction
 }
 var file_cluster_rpc_proto_depIdxs = []int32{
-	4,  // 0: floeberg.cluster.v1.HelloResponse.founders:type_name -> floeberg.cluster.v1.Founder
-	6,  // 1: floeberg.cluster.v1.ProposeRequest.proposals:type_name -> floeberg.cluster.v1.Proposal
-	13, // 2: floeberg.cluster.v1.Proposal.transaction:type_name -> floeberg.command.v1.Transaction
-	8,  // 3: floeberg.cluster.v1.ProposeResponse.verdicts:type_name -> floeberg.cluster.v1.Verdict
-	0,  // 4: floeberg.cluster.v1.Verdict.fate:type_name -> floeberg.cluster.v1.Verdict.Fate
-	5,  // [5:5] is the sub-list for method output_type
-	5,  // [5:5] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	4,  // 0: floeberg.cluster.v1.HelloRequest.founding:type_name -> floeberg.cluster.v1.Founder
+	4,  // 1: floeberg.cluster.v1.HelloResponse.founders:type_name -> floeberg.cluster.v1.Founder
+	6,  // 2: floeberg.cluster.v1.ProposeRequest.proposals:type_name -> floeberg.cluster.v1.Proposal
+	13, // 3: floeberg.cluster.v1.Proposal.transaction:type_name -> floeberg.command.v1.Transaction
+	8,  // 4: floeberg.cluster.v1.ProposeResponse.verdicts:type_name -> floeberg.cluster.v1.Verdict
+	0,  // 5: floeberg.cluster.v1.Verdict.fate:type_name -> floeberg.cluster.v1.Verdict.Fate
+	6,  // [6:6] is the sub-list for method output_type
+	6,  // [6:6] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_cluster_rpc_proto_init() }

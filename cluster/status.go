@@ -113,6 +113,8 @@ func (n *Node) notReady() string {
 	case n.broken.Load():
 		// What is broken has a path in it, as below.
 		return "this node can't go on"
+	case n.isRemoved():
+		return comeBack
 	case state == raft.Shutdown:
 		return "raft has stopped"
 	case n.store.failure.Load() != nil:

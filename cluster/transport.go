@@ -50,10 +50,10 @@ type leading struct {
 	member    func(id raft.ServerID) bool
 }
 
-func newTransport(p *port, acks *acks, logger *raftLogger, leading leading) *transport {
+func newTransport(streams *raftStreams, acks *acks, logger *raftLogger, leading leading) *transport {
 	return &transport{
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream:          &raftStreams{lane: p.raft, port: p},
+			Stream:          streams,
 			MaxPool:         connPool,
 			MaxRPCsInFlight: maxInFlight,
 			Timeout:         transportTimeout,
@@ -75,9 +75,24 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	return t.appendEntries(id, target, args, resp)
 }
 
+// RequestVote implements raft.Transport.
+func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	return t.NetworkTransport.RequestVote(id, named(id, target), args, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	return t.NetworkTransport.RequestPreVote(id, named(id, target), args, resp)
+}
+
+// TimeoutNow implements raft.Transport.
+func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	return t.NetworkTransport.TimeoutNow(id, named(id, target), args, resp)
+}
+
 // InstallSnapshot implements raft.Transport.
 func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
+	err := t.NetworkTransport.InstallSnapshot(id, named(id, target), args, resp, data)
 	if err != nil {
 		// The data is used up; but raft shall begin again when the peer is back.
 		t.awaitReturn(id, args.Term)
@@ -121,7 +136,7 @@ func (t *transport) awaitReturn(id raft.ServerID, term uint64) bool {
 
 func (t *transport) appendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	sent := t.acks.mark()
-	if err := t.NetworkTransport.AppendEntries(id, target, args, resp); err != nil {
+	if err := t.NetworkTransport.AppendEntries(id, named(id, target), args, resp); err != nil {
 		return err
 	}
 	if resp.Success && resp.Term == args.Term {
@@ -132,7 +147,7 @@ func (t *transport) appendEntries(id raft.ServerID, target raft.ServerAddress, a
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	inner, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	inner, err := t.NetworkTransport.AppendEntriesPipeline(id, named(id, target))
 	if err != nil {
 		return nil, err
 	}

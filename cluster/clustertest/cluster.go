@@ -276,6 +276,12 @@ func (c *Cluster) Address(i int) string { return c.nodes[i].cluster }
 // GossipAddress is a node's gossip address.
 func (c *Cluster) GossipAddress(i int) string { return c.nodes[i].gossip }
 
+// Move gives a node that is stopped another cluster address.
+func (c *Cluster) Move(i int) {
+	c.t.Helper()
+	c.nodes[i].cluster = freeAddress(c.t)
+}
+
 // Leader waits until one running node leads and returns it.
 func (c *Cluster) Leader() int {
 	c.t.Helper()

@@ -37,7 +37,7 @@ func (c *operatedCluster) NodeID() string { return c.node.ID() }
 func (c *operatedCluster) Status(ctx context.Context) (*management.ClusterStatus, error) {
 	o, err := c.node.Overview(ctx)
 	if err != nil {
-		return nil, err
+		return nil, membershipError(c.NodeID(), err)
 	}
 	status := &management.ClusterStatus{
 		ClusterID: given(o.ClusterID), Leader: given(o.Leader), Term: o.Term, CommitIndex: o.CommitIndex,
@@ -141,6 +141,8 @@ func membershipError(id string, err error) error {
 		return &catalog.Error{Kind: catalog.KindMembershipRefused, Message: "Refused: " + refusal.Reason}
 	case errors.Is(err, cluster.ErrNoSuchNode):
 		return &catalog.Error{Kind: catalog.KindNoSuchNode, Message: fmt.Sprintf("No such node: %s is no member of this cluster", id)}
+	case errors.Is(err, cluster.ErrRemoved):
+		return &catalog.Error{Kind: catalog.KindUnavailable, Message: "This node was removed from its cluster; ask another one", Cause: err}
 	case errors.Is(err, cluster.ErrUnavailable):
 		return &catalog.Error{Kind: catalog.KindUnavailable, Message: "Nothing was changed: " + err.Error()}
 	case errors.Is(err, cluster.ErrUnknown):

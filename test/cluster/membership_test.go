@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -202,4 +203,151 @@ func addNode(t *testing.T, s *cluster.Cluster, args ...string) *cluster.Node {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestNodesComeAndGo replaces a machine that died, has a node leave and another one
+// come back under other addresses, with a read replica beside them.
+func TestNodesComeAndGo(t *testing.T) {
+	t.Parallel() // it mostly waits
+	s := start(t, cluster.Options{Args: []string{"--stabilize-after", "200ms"}})
+	c := s.Client()
+	ns := namespace(t, c)
+	name, _ := table(t, c, ns)
+
+	replica := addNode(t, s, "--nonvoter")
+	if err := cluster.Await(within(t, 60*time.Second), "the replica to be ready", replica.Ready); err != nil {
+		t.Fatal(err)
+	}
+	want := commitAppend(t, c, ns, name)
+	if got := load(t, s.At(3), ns, name); got.MetadataLocation != want.MetadataLocation {
+		t.Errorf("the replica has %s, want %s", got.MetadataLocation, want.MetadataLocation)
+	}
+
+	// A machine dies with its disk. The new one has the old one's id and addresses.
+	died := s.Nodes[s.Follower(t)]
+	if err := died.Kill9(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(died.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := died.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitVoters(t, replica, "n1", "n2", "n3")
+	if err := cluster.Await(within(t, 60*time.Second), "the new machine to be ready", died.Ready); err != nil {
+		t.Fatal(err)
+	}
+
+	// The replica stays one, until it is promoted.
+	list, err := members(t, replica)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		if m.ID == replica.ID && m.Role != "nonvoter" {
+			t.Errorf("the replica is a %s", m.Role)
+		}
+	}
+
+	// The leader leaves. It serves nothing any more, and says how it comes back.
+	leader := s.Nodes[s.MustLeader(t)]
+	for range 2 {
+		mustRun(t, leader, "cluster", "leave", "--yes")
+	}
+	err = cluster.Await(within(t, 30*time.Second), leader.ID+" to say that it was removed", func(ctx context.Context) error {
+		status, body, err := leader.Get(ctx, "/ready")
+		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, "was removed") || !strings.Contains(body, "--join")) {
+			err = fmt.Errorf("%d %s", status, body)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := c.With(func(o *client.Options) { o.URLs = []string{leader.URL} })
+	for _, consistency := range []string{"linearizable", "stale"} {
+		r := get(left.TablePath(ns, name))
+		r.Header = http.Header{"Floeberg-Consistency": {consistency}}
+		do(t, left, http.StatusServiceUnavailable, r)
+	}
+	do(t, left, http.StatusServiceUnavailable, client.NamespaceRequest(left, nil, fresh("ns")))
+	refusedRun(t, leader, "was removed", "cluster", "status")
+	refusedRun(t, replica, "has no vote", "cluster", "transfer", replica.ID)
+	mustRun(t, replica, "cluster", "promote", replica.ID)
+	var stay []string
+	for _, n := range s.Nodes {
+		if n != leader {
+			stay = append(stay, n.ID)
+		}
+	}
+	awaitVoters(t, replica, stay...)
+
+	// A voter comes back under other addresses.
+	moved := died
+	if moved == leader {
+		moved = s.Nodes[0]
+		if moved == leader {
+			moved = s.Nodes[1]
+		}
+	}
+	was, err := address(t, replica, moved.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := moved.Term(20 * time.Second); err != nil {
+		t.Error(err)
+	}
+	if err := moved.Move(); err != nil {
+		t.Fatal(err)
+	}
+	err = cluster.Await(within(t, 30*time.Second), moved.ID+" to be known elsewhere", func(context.Context) error {
+		now, err := address(t, replica, moved.ID)
+		if err == nil && now == was {
+			err = fmt.Errorf("it is still at %s", was)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitVoters(t, replica, stay...)
+	commitAppend(t, c.With(func(o *client.Options) { o.URLs = []string{moved.URL} }), ns, name)
+}
+
+// address is the cluster address of a member, as a node shows it.
+func address(t *testing.T, n *cluster.Node, id string) (string, error) {
+	t.Helper()
+	list, err := members(t, n)
+	if err != nil {
+		return "", err
+	}
+	for _, m := range list {
+		if m.ID == id {
+			return m.Cluster, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not a member: %+v", id, list)
+}
+
+// TestForeignNodeIsNotLetIn points a node that has a cluster of its own at another one.
+func TestForeignNodeIsNotLetIn(t *testing.T) {
+	t.Parallel()
+	s := start(t, cluster.Options{Nodes: 1})
+	other := start(t, cluster.Options{Nodes: 1})
+	gossip := mustRun(t, s.Nodes[0], "cluster", "members", "--output", "json")
+	var list []shown
+	if err := json.Unmarshal([]byte(gossip), &list); err != nil {
+		t.Fatal(err)
+	}
+	refusedRun(t, other.Nodes[0], "empty its data folder", "cluster", "join", list[0].Gossip)
+	refusedRun(t, other.Nodes[0], "the only one", "cluster", "leave", "--yes")
+	if code, _, stderr := floeberg(t, other.Nodes[0].URL, "cluster", "join", "nowhere"); code != 1 || !strings.Contains(stderr, "10.0.0.1:8183") {
+		t.Errorf("no address: exit code %d, %q", code, stderr)
+	}
+	for _, n := range []*cluster.Node{s.Nodes[0], other.Nodes[0]} {
+		if err := n.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -71,6 +71,18 @@ func newNode(dir string, i int, host Host) (*Node, error) {
 	return n, nil
 }
 
+// Move starts a node that does not run under other addresses for other nodes.
+func (n *Node) Move() error {
+	for _, addr := range []*string{&n.cluster, &n.gossip} {
+		port, err := process.FreePort()
+		if err != nil {
+			return err
+		}
+		*addr = net.JoinHostPort(n.host.Address(), strconv.Itoa(port))
+	}
+	return n.Start()
+}
+
 // Start runs the node's program; it is an error when it runs already.
 func (n *Node) Start() error {
 	n.mu.Lock()
