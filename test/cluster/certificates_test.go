@@ -276,7 +276,7 @@ func judgeLoad(t *testing.T, c *cluster.Cluster, l *workload.Load) {
 	if err := l.History.Check(time.Minute); err != nil {
 		t.Error(err)
 	}
-	if err := c.Agree(within(t, time.Minute), l.Namespace()); err != nil {
+	if err := c.Verify(within(t, time.Minute)); err != nil {
 		t.Error(err)
 	}
 }

@@ -115,7 +115,7 @@ func judge(t *testing.T, c *cluster.Cluster, l *load.Load, expect expectation) {
 		t.Error(err)
 	}
 	t.Logf("judged %d operations in %s", l.History.Len(), time.Since(began).Round(time.Millisecond))
-	if err := c.Agree(within(t, time.Minute), l.Namespace()); err != nil {
+	if err := c.Verify(within(t, time.Minute)); err != nil {
 		t.Error(err)
 	}
 	judgeFiles(t, c, l)
@@ -136,7 +136,7 @@ func complain(t *testing.T, what string, errs []error) {
 func judgeFiles(t *testing.T, c *cluster.Cluster, l *load.Load) {
 	t.Helper()
 	ctx := within(t, time.Minute)
-	paths, err := c.Tables(ctx, 0, l.Namespace())
+	paths, err := c.Tables(ctx, l.Namespace())
 	must(t, err)
 	for _, path := range paths {
 		res, err := c.Client().Do(ctx, client.Request{Method: http.MethodGet, Path: path})
