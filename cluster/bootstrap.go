@@ -38,6 +38,20 @@ func (n *Node) hasMembership() bool {
 	return config.Error() == nil && len(config.Configuration().Servers) > 0
 }
 
+// onlyFounded tells whether this node has a cluster that nobody has led yet: it
+// founded it, or it was founded anew of this node's data.
+func (n *Node) onlyFounded() bool {
+	if !n.hasMembership() {
+		return false
+	}
+	last := n.raft.LastIndex()
+	if last == foundingIndex {
+		return true
+	}
+	anew, err := n.store.getUint64(keyAnew)
+	return err == nil && last == anew
+}
+
 // alone tells whether this node founds a cluster by itself, without asking: it
 // expects nobody and was told of nobody.
 func (n *Node) alone() bool {
@@ -196,7 +210,7 @@ func (n *Node) answerHello(_ context.Context, req *HelloRequest) (*HelloResponse
 	}
 	return &HelloResponse{
 		Id: n.opts.ID, ClusterId: n.ClusterID(), HasState: n.hasMembership(),
-		Founds: founds, Blank: !n.admitted.Load(), OnlyFounded: n.hasMembership() && n.raft.LastIndex() == foundingIndex,
+		Founds: founds, Blank: !n.admitted.Load(), OnlyFounded: n.onlyFounded(),
 		BootstrapExpect: n.expects(), Founders: n.founders(), NewestCommand: n.newestCommand(),
 	}, nil
 }

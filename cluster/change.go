@@ -196,7 +196,7 @@ func (c *pending) remove(ctx context.Context, id string) error {
 // yield hands leadership over before this node's own vote is taken: the next
 // leader does the rest when it is asked.
 func (c *pending) yield(ctx context.Context) error {
-	if err := c.node.transfer(ctx, ""); err != nil {
+	if err := c.node.handOver(ctx, ""); err != nil {
 		return refuse("this node leads, and nobody can take over: %v", err)
 	}
 	return fmt.Errorf("%w any more: leadership was handed over", errNotLeader)
@@ -265,7 +265,7 @@ func (c *pending) transfer(ctx context.Context, id string) error {
 	} else if len(votersOf(c.servers)) == 1 {
 		return refuse("%s is the only voter: nobody else can lead", n.opts.ID)
 	}
-	if err := n.transfer(ctx, id); err != nil {
+	if err := n.handOver(ctx, id); err != nil {
 		return refuse("leadership stays with %s: %v", n.opts.ID, err)
 	}
 	return nil
@@ -315,6 +315,9 @@ func (c *pending) remember(ctx context.Context, id string, rec *state.Member) er
 		}
 		write = command.PutValue(state.MemberKey(id), value)
 	}
-	_, err = n.Propose(ctx, &command.Transaction{Writes: []*command.Write{write}})
+	result, err := n.Propose(ctx, &command.Transaction{Writes: []*command.Write{write}})
+	if err == nil && result.Outcome != command.Applied {
+		err = fmt.Errorf("what was decided about %s could not be written down: %v", id, result.Outcome)
+	}
 	return err
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,10 @@ type Facts struct {
 	// Servers is the newest configuration.
 	Servers []Server
 }
+
+// keyAnew holds the last entry that a node had when the cluster was founded anew of
+// its data. As long as it has no more, nobody has led that cluster.
+var keyAnew = []byte("floeberg.founded-anew-at")
 
 // Server is a member as a configuration names it.
 type Server struct {
@@ -189,6 +194,9 @@ func (r *Remains) Found(dir string, machine *fsm.Machine, servers []Server) (err
 		if err != nil {
 			return logError(err)
 		}
+	}
+	if err := s.set(keyAnew, binary.BigEndian.AppendUint64(nil, r.facts.LastIndex)); err != nil {
+		return logError(err)
 	}
 	var config raft.Configuration
 	for _, server := range servers {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,9 +25,9 @@ func openRemains(t *testing.T, dir string) *cluster.Remains {
 	return r
 }
 
-// recoverNode founds the cluster anew of what node i has, with that node alone. Its
-// old folders are moved to "old".
-func recoverNode(t *testing.T, c *clustertest.Cluster, i int) {
+// recoverNode founds the cluster anew of what node i has, with that node and others
+// as voters. Its old folders are moved to "old".
+func recoverNode(t *testing.T, c *clustertest.Cluster, i int, others ...int) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -59,11 +60,46 @@ func recoverNode(t *testing.T, c *clustertest.Cluster, i int) {
 		must(machine.Restore(stream))
 	}
 	must(r.Replay(t.Context(), machine))
-	must(r.Found(filepath.Join(dir, "new", "raft"), machine, []cluster.Server{{ID: clustertest.ID(i), Address: c.Address(i), Voter: true}}))
+	var servers []cluster.Server
+	members := append([]int{i}, others...)
+	slices.Sort(members)
+	for _, k := range members {
+		servers = append(servers, cluster.Server{ID: clustertest.ID(k), Address: c.Address(k), Voter: true})
+	}
+	must(r.Found(filepath.Join(dir, "new", "raft"), machine, servers))
 	must(errors.Join(was.Close(), machine.Close(), r.Close(), os.Mkdir(filepath.Join(dir, "old"), 0o700)))
 	for _, name := range []string{"raft", "state"} {
 		must(os.Rename(filepath.Join(dir, name), filepath.Join(dir, "old", name)))
 		must(os.Rename(filepath.Join(dir, "new", name), filepath.Join(dir, name)))
+	}
+}
+
+// A cluster that is founded anew with voters whose folders are empty begins with
+// their votes: they may forget what the old one had of them.
+func TestRecoverWithEmptyVoters(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{Nodes: 3})
+	mustPropose(t, c.Node(0), put("a", "1"))
+	index := c.Node(c.Leader()).Status().AppliedIndex
+	if err := c.Node(1).WaitApplied(t.Context(), index); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		c.KillNode(i)
+	}
+	recoverNode(t, c, 1, 0, 2)
+	for _, i := range []int{0, 2} {
+		if err := os.RemoveAll(c.Dir(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.StartAll()
+	sameCluster(t, c)
+	mustPropose(t, c.Node(2), put("b", "1"))
+	for i := range 3 {
+		if got := mustRead(t, c.Node(i), "a"); got != "1" {
+			t.Errorf("%s reads %q, want 1", clustertest.ID(i), got)
+		}
 	}
 }
 

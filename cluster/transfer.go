@@ -95,16 +95,21 @@ func (n *Node) HandOver(ctx context.Context) {
 		// Raft that has ended where it met damage would never answer.
 		return
 	}
-	var err error
-	for range handOverTries {
-		if err = n.transfer(ctx, ""); err == nil || ctx.Err() != nil || n.raft.State() != raft.Leader {
-			break
-		}
-	}
-	if err != nil {
+	if err := n.handOver(ctx, ""); err != nil {
 		// The others will elect one of them once this node is gone: slower, not worse.
 		n.logger.Warn("leadership was not handed over", "error", err)
 	}
+}
+
+// handOver tries to hand leadership to a voter, to any where id is empty, more than
+// once.
+func (n *Node) handOver(ctx context.Context, id string) (err error) {
+	for range handOverTries {
+		if err = n.transfer(ctx, id); err == nil || ctx.Err() != nil || n.raft.State() != raft.Leader {
+			break
+		}
+	}
+	return err
 }
 
 func (n *Node) soleVoter() bool {

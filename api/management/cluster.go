@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/floeberg/floeberg/api/jsonbody"
 	"github.com/floeberg/floeberg/api/serve"
@@ -90,13 +89,9 @@ type TransferRequest struct {
 	To string `json:"to,omitempty"`
 }
 
-// membershipTimeout is for changes that hand leadership over first, or wait for a
-// node to be let in.
-const membershipTimeout = time.Minute
-
 func (a *api) clusterRoutes() []serve.Route {
 	look := serve.Route{Method: http.MethodGet, Action: authz.ActionShowCluster, Resource: onCluster, Operates: true}
-	change := serve.Route{Method: http.MethodPost, Action: authz.ActionManageCluster, Resource: onCluster, Operates: true, Change: true, Timeout: membershipTimeout}
+	change := serve.Route{Method: http.MethodPost, Action: authz.ActionManageCluster, Resource: onCluster, Operates: true, Change: true}
 	with := func(r serve.Route, path string, body bool, handle func(context.Context, *serve.Call) (*serve.Reply, error)) serve.Route {
 		r.Path, r.Body, r.Handle = path, body, handle
 		return r
