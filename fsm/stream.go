@@ -127,7 +127,10 @@ type streamWriter struct {
 }
 
 func newStreamWriter(w io.Writer, h Header) (*streamWriter, error) {
-	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	// No frame is worth a larger window, and a node that serves meanwhile has better
+	// uses for the memory.
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(frameTarget), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("fsm: write snapshot: %w", err)
 	}

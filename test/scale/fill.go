@@ -24,7 +24,7 @@ import (
 // port between nodes, each of many tables and without metadata files. What is in
 // the state afterwards is what the same tables would leave there that clients make.
 type Filler struct {
-	address   string
+	addresses []string // the one that took the last transaction comes first
 	client    *http.Client
 	warehouse string
 	namespace string
@@ -32,10 +32,10 @@ type Filler struct {
 	head      []byte
 }
 
-// NewFiller fills a namespace of the default warehouse through the leader, whose
-// cluster port does not ask for certificates. A new table's document is taken as
-// the pattern of all.
-func NewFiller(address, namespace, location string, document []byte) (*Filler, error) {
+// NewFiller fills a namespace of the default warehouse through the cluster ports
+// of all nodes, of which the leader's takes transactions; they must not ask for
+// certificates. A new table's document is taken as the pattern of all.
+func NewFiller(addresses []string, namespace, location string, document []byte) (*Filler, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(document, &fields); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func NewFiller(address, namespace, location string, document []byte) (*Filler, e
 		},
 	}
 	return &Filler{
-		address: address, namespace: namespace, location: location, warehouse: "default", head: head,
+		addresses: addresses, namespace: namespace, location: location, warehouse: "default", head: head,
 		client: &http.Client{Transport: transport, Timeout: time.Minute},
 	}, nil
 }
@@ -114,35 +114,66 @@ func must(data []byte, err error) []byte {
 	return data
 }
 
+// patience is how long a leader is looked for.
+const patience = 30 * time.Second
+
+// propose offers a transaction to one node after the other until the state
+// machine has decided on it. Its identity makes it happen once.
 func (f *Filler) propose(ctx context.Context, tx *command.Transaction) error {
-	body, err := proto.Marshal(&cluster.ProposeRequest{Proposals: []*cluster.Proposal{{Transaction: tx}}, TimeoutMs: uint64(time.Minute.Milliseconds())})
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for again := false; ; again = true {
+		decided, err := f.offer(ctx, tx, again)
+		if decided {
+			return err
+		}
+		f.addresses = append(f.addresses[1:], f.addresses[0])
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.address+"/cluster/v1/propose", bytes.NewReader(body))
+}
+
+// offer offers a transaction to the first node; decided tells that another
+// attempt would change nothing.
+func (f *Filler) offer(ctx context.Context, tx *command.Transaction, again bool) (decided bool, err error) {
+	body, err := proto.Marshal(&cluster.ProposeRequest{
+		Proposals: []*cluster.Proposal{{Transaction: tx, Again: again}}, TimeoutMs: uint64(patience.Milliseconds()),
+	})
 	if err != nil {
-		return err
+		return true, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.addresses[0]+"/cluster/v1/propose", bytes.NewReader(body))
+	if err != nil {
+		return true, err
 	}
 	res, err := f.client.Do(req)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", res.Status, raw)
+		return false, fmt.Errorf("%s: %s", res.Status, raw)
 	}
 	var out cluster.ProposeResponse
 	if err := proto.Unmarshal(raw, &out); err != nil {
-		return err
+		return true, err
 	}
-	for _, v := range out.GetVerdicts() {
-		if v.GetFate() != cluster.Verdict_FATE_DECIDED || v.GetOutcome() != uint32(command.Applied) {
-			return fmt.Errorf("a transaction ended as %v", v)
-		}
+	if len(out.GetVerdicts()) != 1 {
+		return true, fmt.Errorf("%d verdicts for one transaction", len(out.GetVerdicts()))
 	}
-	return nil
+	v := out.GetVerdicts()[0]
+	switch {
+	case v.GetFate() != cluster.Verdict_FATE_DECIDED:
+		return false, fmt.Errorf("a transaction was not decided: %v", v)
+	case v.GetOutcome() != uint32(command.Applied):
+		return true, fmt.Errorf("a transaction ended as %v", v)
+	}
+	return true, nil
 }

@@ -57,7 +57,7 @@ func TestSnapshotAmongCommits(t *testing.T) {
 	}})
 	ctx := t.Context()
 	leader := leaderOf(t, s)
-	c := client.New(client.Options{URLs: []string{leader.URL}, Token: cluster.Key})
+	c := s.Client()
 	must(t, c, client.NamespaceRequest(c, nil, "many"))
 	pattern := must(t, c, client.CreateTableRequest(c, "many", "pattern"))
 	var shown struct {
@@ -66,7 +66,11 @@ func TestSnapshotAmongCommits(t *testing.T) {
 	if err := pattern.Decode(&shown); err != nil {
 		t.Fatal(err)
 	}
-	filler, err := scale.NewFiller(leader.ClusterAddress(), "many", s.Warehouse()+"/many", shown.Metadata)
+	var ports []string
+	for _, n := range s.Nodes {
+		ports = append(ports, n.ClusterAddress())
+	}
+	filler, err := scale.NewFiller(ports, "many", s.Warehouse()+"/many", shown.Metadata)
 	if err != nil {
 		t.Fatal(err)
 	}
