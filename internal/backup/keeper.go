@@ -160,12 +160,12 @@ func (k *Keeper) look() {
 func (k *Keeper) open() (*Vault, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.vault != nil {
-		return k.vault, nil
-	}
 	id := k.opts.ClusterID()
-	if id == "" {
+	switch {
+	case id == "":
 		return nil, fmt.Errorf("%w: this node does not know its cluster yet", ErrNotNow)
+	case k.vault != nil && k.vault.ClusterID() == id:
+		return k.vault, nil
 	}
 	v, err := Open(Options{Store: k.opts.Store, Root: k.opts.Root, ClusterID: id, Keys: k.opts.Keys, Now: k.opts.Now})
 	if err != nil {
