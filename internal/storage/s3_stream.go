@@ -17,9 +17,9 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// s3PartBytes is above S3's least of 5 MiB; 10,000 parts, which are its most,
-// make 78 GiB.
-const s3PartBytes = 8 << 20
+// s3PartBytes is S3's least: two of them are held at most, and 10,000 parts, which
+// are its most, make 48 GiB.
+const s3PartBytes = 5 << 20
 
 // s3Upload is a multipart upload. One that fits in a part is a Put.
 type s3Upload struct {

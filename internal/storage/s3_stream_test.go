@@ -118,7 +118,7 @@ func TestUploadFaults(t *testing.T) {
 				return tc.fault != nil && tc.fault(f, kind, n, w, r)
 			})
 			store := open(t, bucketRoot, f.config())
-			body := noise(17 << 20)
+			body := noise(12 << 20)
 			_, err := store.Upload(t.Context(), place, bytes.NewReader(body))
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("Upload: %v, want %v", err, tc.want)

@@ -54,7 +54,7 @@ func testStreams(t *testing.T, store storage.Store, root string) {
 	ctx := t.Context()
 	all := noise(17<<20 + 5)
 	// On and around the borders of parts and blocks.
-	for _, size := range []int{0, 1, 1 << 20, 4 << 20, 4<<20 + 1, 8 << 20, 8<<20 + 1, 16 << 20, len(all)} {
+	for _, size := range []int{0, 1, 1 << 20, 4 << 20, 4<<20 + 1, 5 << 20, 5<<20 + 1, 8 << 20, 8<<20 + 1, 10 << 20, 16 << 20, len(all)} {
 		location := fmt.Sprintf("%s/new folder/%d", root, size)
 		n, err := store.Upload(ctx, location, &dribble{r: bytes.NewReader(all[:size])})
 		if err != nil || n != int64(size) {
