@@ -233,7 +233,7 @@ const statusPatience = 2 * time.Second
 func (k *Keeper) ClusterStatus(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, statusPatience)
 	defer cancel()
-	if leader := k.opts.Peers.LeaderID(); leader != "" && leader != k.opts.About().Node {
+	if leader := k.opts.Peers.LeaderID(); leader != "" && leader != k.ops.node {
 		if a, err := k.ask(ctx, leader, question{Do: askStatus}); err == nil && a.Status != nil {
 			return *a.Status
 		}
