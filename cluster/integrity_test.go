@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/cluster/clustertest"
@@ -96,4 +98,94 @@ func TestDamagedLogDoesNotStart(t *testing.T) {
 		t.Errorf("started with %v", err)
 	}
 	mustPropose(t, c.Node(c.Leader()), put("b", "2"))
+}
+
+// A leader whose snapshot is damaged does not send it: it takes another one, and
+// the node that needs it gets that.
+func TestDamagedSnapshotIsReplaced(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{Adjust: func(_ int, o *cluster.Options) { o.TrailingLogs = 1 }})
+	leader := c.Leader()
+	away := (leader + 1) % 3
+	c.StopNode(away)
+	for i := range 20 {
+		mustPropose(t, c.Node(leader), put("a", strings.Repeat("x", i)))
+	}
+	if err := c.Node(leader).Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	snapshots := filepath.Join(c.Dir(leader), "raft", "snapshots", "*", "state.bin")
+	files, err := filepath.Glob(snapshots)
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	flipByte(t, files[0], "floesnap")
+	c.StartNode(away)
+	c.Await("the damaged snapshot to be set aside", func() string {
+		kept, err := filepath.Glob(filepath.Join(c.Dir(leader), "raft", "damaged-snapshots", "*", "state.bin"))
+		if err != nil || len(kept) != 1 {
+			return "it is not"
+		}
+		return ""
+	})
+	mustPropose(t, c.Node(leader), put("a", "last")) // without anything new there is nothing to take a snapshot of
+	c.Await("the node to get another one", func() string {
+		got, _, err := read(t.Context(), c.Node(away), cluster.Stale, "a")
+		if err != nil || got != "last" {
+			return "it reads " + got
+		}
+		return ""
+	})
+	for i := range 3 {
+		if err := c.Halted(i); err != nil {
+			t.Errorf("%s has ended: %v", clustertest.ID(i), err)
+		}
+	}
+	sumsAgree(t, c)
+}
+
+// A node that has lost its state, and finds its newest snapshot damaged, goes on
+// from the one before and the log.
+func TestOlderSnapshotIsUsed(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{})
+	i := c.Follower()
+	for round := range 2 {
+		for k := range 10 {
+			mustPropose(t, c.Node(i), put("a", strings.Repeat("x", 10*round+k)))
+		}
+		res := mustPropose(t, c.Node(i), put("b", strings.Repeat("y", round+1)))
+		if err := errors.Join(c.Node(i).WaitApplied(within(t, 20*time.Second), res.Index), c.Node(i).Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.StopNode(i)
+	loseState(t, c.Dir(i))
+	files, err := filepath.Glob(filepath.Join(c.Dir(i), "raft", "snapshots", "*", "state.bin"))
+	if err != nil || len(files) != 2 {
+		t.Fatal(files, err)
+	}
+	newest := files[0]
+	for _, file := range files {
+		if indexOf(t, file) > indexOf(t, newest) {
+			newest = file
+		}
+	}
+	flipByte(t, newest, "floesnap")
+	c.StartNode(i)
+	c.WaitReady()
+	if got := mustRead(t, c.Node(i), "b"); got != "yy" {
+		t.Errorf("read %q", got)
+	}
+	sumsAgree(t, c)
+}
+
+// indexOf is the index of a snapshot: the second number of its folder's name.
+func indexOf(t *testing.T, file string) int {
+	t.Helper()
+	index, err := strconv.Atoi(strings.Split(filepath.Base(filepath.Dir(file)), "-")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
 }
