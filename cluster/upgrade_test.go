@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/cluster/clustertest"
@@ -153,5 +154,51 @@ func TestANewClusterUsesWhatAllFoundersKnow(t *testing.T) {
 		p[i].Store(version)
 	}
 	c := clustertest.Start(t, p.options())
+	awaitVersion(c, newer)
+}
+
+// Who has no vote applies the same log, so the version waits for it as well; and
+// a node that does not know the version in use is not let in.
+func TestUpgradeAndWhoJoins(t *testing.T) {
+	t.Parallel()
+	p := make(programs, 2)
+	for i := range p {
+		p[i].Store(older)
+	}
+	opts := p.options()
+	opts.Stopped = true
+	opts.Adjust = quick(1, func(i int, o *cluster.Options) { o.Nonvoter = i == 1 })
+	c := clustertest.Start(t, opts)
+	c.StartNode(0)
+	c.WaitReady()
+	c.StartNode(1)
+	c.WaitReady()
+	p.replace(c, 0, newer)
+	awaitWaits(t, c, "n2 knows command versions up to 1")
+	if err := c.Node(0).Remove(t.Context(), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	c.StopNode(1)
+	awaitVersion(c, newer)
+	for _, name := range []string{"raft", "state"} {
+		if err := os.RemoveAll(filepath.Join(c.Dir(1), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.StartNode(1)
+	c.Await("the refusal of a program that is too old", func() string {
+		err := c.Node(1).Join(within(t, 100*time.Millisecond), []string{c.GossipAddress(0)})
+		if err == nil {
+			t.Fatal("it was let in")
+		}
+		if !strings.Contains(err.Error(), "too old: the cluster uses command version 2, and it knows up to 1") {
+			return err.Error()
+		}
+		return ""
+	})
+	c.StopNode(1)
+	p[1].Store(newer)
+	c.StartNode(1)
+	c.WaitReady()
 	awaitVersion(c, newer)
 }
