@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/floeberg/floeberg/fsm"
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
 )
 
 // Remains is what raft keeps of a node that does not run: its log, term, vote and
@@ -118,6 +121,59 @@ func serversOf(config raft.Configuration) []Server {
 		out = append(out, Server{ID: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter})
 	}
 	return out
+}
+
+// ClusterID is the cluster's identity; "" where it never got one. A state that was
+// not flushed before a crash does not know it yet: then the snapshot or the log does.
+func (r *Remains) ClusterID(machine *fsm.Machine) (string, error) {
+	view, err := machine.View()
+	if err != nil {
+		return "", err
+	}
+	defer view.Close()
+	if rec, ok, err := view.Cluster(); ok || err != nil {
+		return rec.GetId(), err
+	}
+	if r.facts.SnapshotIndex > 0 {
+		stream, err := r.Snapshot()
+		if err != nil {
+			return "", err
+		}
+		header, err := fsm.ReadHeader(stream)
+		return header.ClusterID, errors.Join(err, stream.Close())
+	}
+	// It is in one of the first entries, and without a snapshot they are all there.
+	for index := uint64(1); index <= r.facts.LastIndex; index++ {
+		var entry raft.Log
+		if err := (&logs{r.store}).read(index, &entry); err != nil {
+			return "", fmt.Errorf("entry %d: %w", index, logError(err))
+		}
+		if entry.Type != raft.LogCommand {
+			continue
+		}
+		if id, err := identityIn(entry.Data); id != "" || err != nil {
+			return id, err
+		}
+	}
+	return "", nil
+}
+
+// identityIn is the identity that an entry gives the cluster, if it does.
+func identityIn(data []byte) (string, error) {
+	entry, err := command.Decode(data, command.NewestVersion)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range entry.GetCommands() {
+		for _, w := range c.GetTransaction().GetWrites() {
+			if put := w.GetPut(); bytes.Equal(put.GetKey(), state.ClusterKey()) {
+				rec := &state.Cluster{}
+				err := state.Decode(state.Value{Data: put.GetValue()}, rec)
+				return rec.GetId(), err
+			}
+		}
+	}
+	return "", nil
 }
 
 // Check tells whether a state machine is this node's, so that the log goes on

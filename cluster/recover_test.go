@@ -25,6 +25,21 @@ func openRemains(t *testing.T, dir string) *cluster.Remains {
 	return r
 }
 
+// identityOf is the cluster that a node's folders are of.
+func identityOf(t *testing.T, dir string) string {
+	t.Helper()
+	r := openRemains(t, dir)
+	machine, err := fsm.Open(fsm.Options{Dir: filepath.Join(dir, "state")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := r.ClusterID(machine)
+	if err := errors.Join(err, r.Close(), machine.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // recoverNode founds the cluster anew of what node i has, with that node and others
 // as voters. Its old folders are moved to "old".
 func recoverNode(t *testing.T, c *clustertest.Cluster, i int, others ...int) {
@@ -167,6 +182,9 @@ func TestRecover(t *testing.T) {
 				if err := os.RemoveAll(filepath.Join(c.Dir(leader), "state")); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if got := identityOf(t, c.Dir(leader)); got != id {
+				t.Errorf("it is of cluster %q, not %q", got, id)
 			}
 			recoverNode(t, c, leader)
 			c.StartNode(leader)

@@ -130,16 +130,10 @@ func (o *opened) survey() (*Remains, error) {
 	for _, s := range facts.Servers {
 		r.Members = append(r.Members, RecoveryPeer{ID: s.ID, Address: s.Address, NonVoter: !s.Voter})
 	}
-	view, err := o.machine.View()
-	if err != nil {
-		return nil, err
+	if r.ClusterID, err = o.raft.ClusterID(o.machine); err != nil {
+		return nil, fmt.Errorf("data-dir: %s: %w", o.path, err)
 	}
-	defer view.Close()
-	rec, ok, err := view.Cluster()
-	if ok {
-		r.ClusterID = rec.GetId()
-	}
-	return r, err
+	return r, nil
 }
 
 // Survey tells what is left in data folders whose nodes do not run, and which of

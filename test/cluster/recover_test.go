@@ -77,6 +77,7 @@ func TestRecover(t *testing.T) {
 	var survey struct {
 		Best    string `json:"best"`
 		Folders []struct {
+			ClusterID string `json:"cluster_id"`
 			LastIndex uint64 `json:"last_index"`
 			LastTerm  uint64 `json:"last_term"`
 		} `json:"folders"`
@@ -86,6 +87,9 @@ func TestRecover(t *testing.T) {
 		t.Fatalf("surveying: %d %v %s %s", code, err, stdout, stderr)
 	}
 	for _, f := range survey.Folders {
+		if f.ClusterID == "" || f.ClusterID != survey.Folders[0].ClusterID {
+			t.Errorf("of which cluster it is: %+v", survey.Folders)
+		}
 		if last := survey.Folders[survivor]; f.LastTerm > last.LastTerm || f.LastTerm == last.LastTerm && f.LastIndex > last.LastIndex {
 			t.Errorf("the one that led has %+v, another %+v", last, f)
 		}
