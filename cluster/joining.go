@@ -112,6 +112,23 @@ func (n *Node) Join(ctx context.Context, addresses []string) error {
 	}
 }
 
+// InCluster tells whether this node belongs to a cluster, as far as it knows.
+func (n *Node) InCluster() bool { return n.hasMembership() }
+
+// CatchUp waits until this node has everything that was acknowledged before. One
+// that belongs to no cluster, or to none any more, has nothing to wait for.
+func (n *Node) CatchUp(ctx context.Context) error {
+	if !n.hasMembership() || n.isRemoved() {
+		return nil
+	}
+	view, err := n.View(ctx, Linearizable, 0)
+	if err != nil {
+		return err
+	}
+	view.Close()
+	return nil
+}
+
 // isMember tells whether a committed configuration has this node in it.
 func (n *Node) isMember() bool {
 	_, servers := n.configuration.committed()

@@ -222,6 +222,10 @@ func (n *Node) warnings(o Overview, voters, answering int) []string {
 	if v := n.verified.Load(); len(v.Different()) > 0 {
 		warn("the states of nodes differ at entry %d: %s; see \"Verify\" in the manual", v.Index, strings.Join(v.Different(), ", "))
 	}
+	if !n.hasMembership() {
+		why, _ := n.waitsFor.Load().(string)
+		warn("this node belongs to no cluster yet: %s", why)
+	}
 	if voters > 2 && voters%2 == 0 {
 		warn("%d voters bear the loss of %d, as %d do: an odd number is better", voters, voters-quorum(voters), voters-1)
 	}
@@ -234,7 +238,7 @@ func (n *Node) warnings(o Overview, voters, answering int) []string {
 		warn("the cluster stays at command version %d: %s", n.commandVersion(), *why)
 	}
 	for _, m := range n.gossip.members() {
-		if !slices.ContainsFunc(o.Members, func(i MemberInfo) bool { return i.ID == m.GetId() }) {
+		if m.GetId() != n.opts.ID && !slices.ContainsFunc(o.Members, func(i MemberInfo) bool { return i.ID == m.GetId() }) {
 			warn("%s at %s is seen and is not a member", m.GetId(), m.GetClusterAddress())
 		}
 	}

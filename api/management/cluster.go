@@ -15,6 +15,8 @@ import (
 type Cluster interface {
 	// Status returns how the cluster and its members are, with a leader or without.
 	Status(ctx context.Context) (*ClusterStatus, error)
+	// CatchUp returns when this node has everything that was acknowledged before.
+	CatchUp(ctx context.Context) error
 	// Join has this node join the cluster that is found at gossip addresses.
 	Join(ctx context.Context, addresses []string) error
 	// Leave takes this node out of its cluster for good.
@@ -102,12 +104,27 @@ func (a *api) clusterRoutes() []serve.Route {
 		verify,
 		with(look, pathCluster, false, a.clusterStatus),
 		with(look, pathMembers, false, a.listMembers),
-		with(change, pathCluster+"/join", true, a.join),
-		with(change, pathCluster+"/leave", false, a.leave),
-		with(change, pathCluster+"/transfer", true, a.transfer),
-		with(change, pathMember+"/remove", false, a.onMember("removed", a.cluster.Remove)),
-		with(change, pathMember+"/promote", false, a.onMember("promoted", a.cluster.Promote)),
-		with(change, pathMember+"/demote", false, a.onMember("demoted", a.cluster.Demote)),
+		with(change, pathCluster+"/join", true, a.proven(a.join)),
+		with(change, pathCluster+"/leave", false, a.proven(a.leave)),
+		with(change, pathCluster+"/transfer", true, a.proven(a.transfer)),
+		with(change, pathMember+"/remove", false, a.proven(a.onMember("removed", a.cluster.Remove))),
+		with(change, pathMember+"/promote", false, a.proven(a.onMember("promoted", a.cluster.Promote))),
+		with(change, pathMember+"/demote", false, a.proven(a.onMember("demoted", a.cluster.Demote))),
+	}
+}
+
+// proven carries out a change only for who has the right to it now: it is in no
+// transaction that could carry the evidence, so the evidence is looked at in a state
+// that has all that was acknowledged before.
+func (a *api) proven(change func(context.Context, *serve.Call) (*serve.Reply, error)) func(context.Context, *serve.Call) (*serve.Reply, error) {
+	return func(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+		if err := a.cluster.CatchUp(ctx); err != nil {
+			return nil, err
+		}
+		if err := c.Recheck(ctx); err != nil {
+			return nil, err
+		}
+		return change(ctx, c)
 	}
 }
 

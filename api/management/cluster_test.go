@@ -55,7 +55,8 @@ func (f *fakeCluster) Verify(_ context.Context, deep bool) (*management.ClusterV
 		},
 	}, f.note(fmt.Sprint("verify deep: ", deep))
 }
-func (f *fakeCluster) NodeID() string { return "n1" }
+func (f *fakeCluster) CatchUp(context.Context) error { return nil }
+func (f *fakeCluster) NodeID() string                { return "n1" }
 
 // revoked takes everybody for an admin whose key was taken away a moment ago.
 type revoked struct{ as }

@@ -106,10 +106,10 @@ func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Princi
 func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(s.opts.RequestTimeout, c.Route.Timeout))
 	defer cancel()
-	if c.Route.Operates {
-		return s.operate(ctx, c)
-	}
 	rep, err := c.Route.Handle(ctx, c)
+	if c.Route.Operates {
+		return rep, err
+	}
 	if !c.Route.Change && c.Read.Consistency == catalog.Linearizable || c.Route.Change && decidedByState(err) {
 		if recheck := s.opts.Authenticator.Recheck(ctx, c.Principal); recheck != nil {
 			rep.drop()
@@ -117,16 +117,6 @@ func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 		}
 	}
 	return rep, err
-}
-
-// operate carries out what works on the cluster itself; see Route.Operates.
-func (s *server) operate(ctx context.Context, c *Call) (*Reply, error) {
-	if c.Route.Change {
-		if err := s.opts.Authenticator.Recheck(ctx, c.Principal); err != nil {
-			return nil, err
-		}
-	}
-	return c.Route.Handle(ctx, c)
 }
 
 // write sends a reply.

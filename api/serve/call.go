@@ -36,6 +36,7 @@ type Call struct {
 	accepted accepted
 	key      string
 	bodyRead bool
+	recheck  func(context.Context) error
 	judge    func(context.Context, authz.Action, authz.Resource) error
 }
 
@@ -53,6 +54,10 @@ func (c *Call) Authorize(ctx context.Context, action authz.Action, resource auth
 	return c.judge(ctx, action, resource)
 }
 
+// Recheck proves on this node's state that the right which the call was judged by
+// still holds.
+func (c *Call) Recheck(ctx context.Context) error { return c.recheck(ctx) }
+
 // newCall reads all of a request but its body.
 func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 	c := &Call{
@@ -63,6 +68,7 @@ func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 	c.judge = func(ctx context.Context, action authz.Action, resource authz.Resource) error {
 		return s.authorize(ctx, c.Principal, action, resource)
 	}
+	c.recheck = func(ctx context.Context) error { return s.opts.Authenticator.Recheck(ctx, c.Principal) }
 	for _, param := range g.Params {
 		if param.Value == "" {
 			// The router takes "//" for an empty name; nothing has one, and an empty

@@ -34,8 +34,8 @@ type Route struct {
 	Store bool
 	// Operates tells that it works on the cluster itself and not through the log. A
 	// look must work when there is no leader, so the right is judged by what this
-	// node knows; a change carries no evidence in a transaction, so its right is
-	// proven current before it is carried out.
+	// node knows. A change carries no evidence in a transaction: its handler proves
+	// the right by Call.Recheck.
 	Operates bool
 	// Body tells that the request has one.
 	Body bool

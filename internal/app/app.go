@@ -351,7 +351,7 @@ func (a *App) serveProtocol(context.Context) error {
 	}
 	handler, err := serve.New(serve.Options{
 		Authenticator:  authenticator,
-		Authorizer:     timedAuthorizer{authz.Groups{}, a.metrics},
+		Authorizer:     timedAuthorizer{strangerRights{authz.Groups{}}, a.metrics},
 		NodeID:         a.config.NodeID,
 		Logger:         a.logger.With(slog.String("room", "api")),
 		Events:         apiEvents(a.metrics),
@@ -399,11 +399,15 @@ func (a *App) authenticator() (serve.Authenticator, error) {
 		a.logger.Warn("authentication is off: everybody who reaches this node may do everything")
 		return authn.Off{}, nil
 	}
-	return authn.NewKeys(authn.Options{
+	keys, err := authn.NewKeys(authn.Options{
 		Local: func(context.Context) (*state.View, error) { return a.machine.View() },
 		Current: func(ctx context.Context) (*state.View, error) {
 			return a.node.View(ctx, cluster.Linearizable, 0)
 		},
 		NowMs: a.node.NowMs,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return strangerKeys{keys, a.node, a.config.BootstrapKey}, nil
 }

@@ -79,6 +79,11 @@ func shownMember(m *cluster.MemberInfo) management.Member {
 	return out
 }
 
+// CatchUp implements management.Cluster.
+func (c *operatedCluster) CatchUp(ctx context.Context) error {
+	return membershipError(c.NodeID(), c.node.CatchUp(ctx))
+}
+
 // Join implements management.Cluster.
 func (c *operatedCluster) Join(ctx context.Context, addresses []string) error {
 	return membershipError(c.NodeID(), c.node.Join(ctx, addresses))

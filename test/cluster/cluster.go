@@ -127,6 +127,18 @@ func (c *Cluster) Grow(args ...string) (*Node, error) {
 	return n, n.Start()
 }
 
+// Idle starts one more node that is told of nobody and founds nothing.
+func (c *Cluster) Idle() (*Node, error) {
+	n, err := newNode(c.dir, len(c.Nodes), Options{}.host(0))
+	if err != nil {
+		return nil, err
+	}
+	n.args = slices.Concat(c.options.args(), []string{"--bootstrap-expect", "0"})
+	n.env = append([]string{"FLOEBERG_BOOTSTRAP_KEY=" + Key}, c.options.Env...)
+	c.Nodes = append(c.Nodes, n)
+	return n, n.Start()
+}
+
 // Warehouse is the root of the default warehouse.
 func (c *Cluster) Warehouse() string { return c.options.Warehouse }
 

@@ -330,6 +330,37 @@ func address(t *testing.T, n *cluster.Node, id string) (string, error) {
 	return "", fmt.Errorf("%s is not a member: %+v", id, list)
 }
 
+// TestRunningNodeJoins sends a node that runs and belongs to nothing to a cluster.
+// It knows no key but its own, and nothing can be done with that but to join.
+func TestRunningNodeJoins(t *testing.T) {
+	t.Parallel()
+	s := start(t, cluster.Options{Nodes: 1, Args: []string{"--stabilize-after", "200ms"}})
+	idle, err := s.Idle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cluster.Await(within(t, 30*time.Second), "the node to answer", func(context.Context) error {
+		code, _, stderr := floeberg(t, idle.URL, "cluster", "status")
+		if code != 0 {
+			return fmt.Errorf("%s", stderr)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusedRun(t, idle, "belongs to no cluster", "--timeout", "1s", "namespace", "list")
+	list, err := members(t, s.Nodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		mustRun(t, idle, "cluster", "join", list[0].Gossip)
+	}
+	awaitVoters(t, idle, "n1", idle.ID)
+	mustRun(t, idle, "namespace", "list")
+}
+
 // TestForeignNodeIsNotLetIn points a node that has a cluster of its own at another one.
 func TestForeignNodeIsNotLetIn(t *testing.T) {
 	t.Parallel()
