@@ -87,6 +87,11 @@ chaos: tools build ## Faults of all kinds by chance, for CHAOS_FOR (10m)
 	CGO_ENABLED=0 FLOEBERG_TOOLS_REQUIRED=1 FLOEBERG_BIN=$(CURDIR)/$(BIN) \
 		go test -v -count=1 -timeout 0 ./test/faults -run '^TestChaos$$' -chaos $(or $(CHAOS_FOR),10m)
 
+.PHONY: scale
+scale: build ## Snapshot, new node and restore with SCALE_TABLES (1000000) tables, while commits go on
+	CGO_ENABLED=0 SCALE_TABLES=$(or $(SCALE_TABLES),1000000) FLOEBERG_BIN=$(CURDIR)/$(BIN) \
+		go test -v -count=1 -timeout 6h ./test/scale
+
 .PHONY: bench
 bench: build ## Commits and loads per second against three processes on this machine
 	FLOEBERG_BIN=$(CURDIR)/$(BIN) go test -run '^$$' -bench . -benchtime 10s -timeout 20m ./test/cluster

@@ -39,6 +39,7 @@ const (
 	ActionListBackups       Action = "ListBackups"
 	ActionCreateBackup      Action = "CreateBackup"
 	ActionVerifyBackup      Action = "VerifyBackup"
+	ActionRestoreBackup     Action = "RestoreBackup"
 	ActionManageKeys        Action = "ManageKeys"
 	ActionShowCluster       Action = "ShowCluster"
 	ActionManageCluster     Action = "ManageCluster"
@@ -74,7 +75,7 @@ func (a Action) Class() Class {
 		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
 	case ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
-		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup:
+		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup:
 		return ClassManage
 	}
 	return ClassNone

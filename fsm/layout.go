@@ -25,6 +25,10 @@ const (
 	// identityStepMs rounds the end of identities up, so that those of one second
 	// are swept together instead of a few with every entry.
 	identityStepMs = 1_000
+	// restoreRevisions is how far a restore moves the revision. What came after the
+	// restored state, in the cluster that it is of, had revisions too: none of
+	// them is given again, since caches and clients take an equal one for equal content.
+	restoreRevisions = 1 << 32
 )
 
 // valueVersion is the first byte of every stored value: how the rest is laid out.

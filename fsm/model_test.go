@@ -104,7 +104,7 @@ func (m *model) restore() bool {
 		return false
 	}
 	m.rows = maps.Clone(other.rows)
-	m.revision = max(m.revision, other.revision)
+	m.revision = max(m.revision, other.revision) + 1<<32
 	m.timeMs = max(m.timeMs, other.timeMs)
 	return true
 }

@@ -38,6 +38,9 @@ type Options struct {
 	// it is called before ApplyBatch returns. Nil panics with the reason, which is
 	// the only stop that nobody overlooks.
 	Halt func(error)
+	// Restored is called after the whole state was replaced, by whoever replaces it:
+	// it must not wait for the log. Nil is nobody.
+	Restored func()
 	// NewestCommand is the newest command version that is applied; 0 is
 	// command.NewestVersion, all that this program can. Tests of upgrades set it.
 	NewestCommand uint32
@@ -67,6 +70,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.NewestCommand == 0 {
 		o.NewestCommand = command.NewestVersion
+	}
+	if o.Restored == nil {
+		o.Restored = func() {}
 	}
 	if o.Halt == nil {
 		o.Halt = func(err error) { panic(err.Error()) }

@@ -150,6 +150,7 @@ func (m *Machine) replace(old, next *store, pos moment) {
 	m.waiters.wake(pos.index)
 	// The machine's own hold; the caller has another.
 	old.release()
+	m.opts.Restored()
 }
 
 // tableWriter writes sorted rows into tables for the storage engine to take in.

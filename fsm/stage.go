@@ -38,7 +38,7 @@ func (b *batch) restore(t *command.Transaction) (ok bool, err error) {
 	}
 	b.before = pos
 	b.pos.sum = pos.sum
-	b.pos.revision = max(b.pos.revision, pos.revision)
+	b.pos.revision = max(b.pos.revision, pos.revision) + restoreRevisions
 	b.pos.timeMs = max(b.pos.timeMs, pos.timeMs)
 	b.pos.events = pos.events
 	// Nothing is known of what expires in it.

@@ -3,6 +3,7 @@ package fsm_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -43,12 +44,12 @@ func TestRestoreByEntry(t *testing.T) {
 	}
 	defer before.Close()
 	got := one(t, m, 3, 5_001, giveWay(102, put("mine", "again"), event("restored")))
-	if want := (command.Result{Outcome: command.Applied, Revision: 3, Index: 3}); got != want {
+	if want := (command.Result{Outcome: command.Applied, Revision: 1<<32 + 3, Index: 3}); got != want {
 		t.Fatalf("%+v instead of %+v", got, want)
 	}
 	want := contents(t, theirs)
 	delete(want, "b") // it has expired
-	want["mine"] = "again@3"
+	want["mine"] = fmt.Sprint("again@", uint64(1<<32+3))
 	if diff := cmp.Diff(want, contents(t, m)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -78,8 +79,8 @@ func TestRestoreByEntry(t *testing.T) {
 	if again := one(t, m, 5, 5_002, transaction(100, put("mine", "1"))); again.Index != 1 {
 		t.Errorf("a copy of a transaction from before was decided anew: %+v", again)
 	}
-	one(t, m, 6, 5_003, transaction(103, atRevision("mine", 3), put("mine", "goes on")))
-	if got := contents(t, m)["mine"]; got != "goes on@4" {
+	one(t, m, 6, 5_003, transaction(103, atRevision("mine", 1<<32+3), put("mine", "goes on")))
+	if got := contents(t, m)["mine"]; got != fmt.Sprint("goes on@", uint64(1<<32+4)) {
 		t.Errorf("the next write: %s", got)
 	}
 	verify(t, m)

@@ -43,13 +43,16 @@ type Options struct {
 	Cluster Cluster
 	// Backups is nil where there is no snapshot store.
 	Backups Backups
+	// Restores is nil where nothing can be restored.
+	Restores Restores
 }
 
 // api is the handlers' common ground.
 type api struct {
-	catalog Catalog
-	cluster Cluster
-	backups Backups
+	catalog  Catalog
+	cluster  Cluster
+	backups  Backups
+	restores Restores
 }
 
 // Routes are the operations of operators.
@@ -60,7 +63,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Cluster == nil {
 		return nil, errors.New("management: Cluster is missing")
 	}
-	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, backups: opts.Backups}
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, backups: opts.Backups, restores: opts.Restores}
 	return append(a.clusterRoutes(), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
@@ -78,6 +81,9 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodGet, Path: pathBackup, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showBackup, Store: true},
 		{Method: http.MethodPost, Path: pathBackup + "/verify", Action: authz.ActionVerifyBackup, Resource: onCluster, Operates: true, Change: true, Handle: a.verifyBackup},
 		{Method: http.MethodGet, Path: pathBackupWork, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showBackupWork},
+
+		{Method: http.MethodPost, Path: pathRestores, Action: authz.ActionRestoreBackup, Resource: onCluster, Operates: true, Change: true, Body: true, Handle: a.startRestore},
+		{Method: http.MethodGet, Path: pathRestore, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showRestore},
 	}...), nil
 }
 
@@ -94,6 +100,8 @@ const (
 	pathCancelTask = pathTask + "/cancel"
 	pathBackups    = pathRoot + "/backups"
 	pathBackup     = pathBackups + "/{backup}"
+	pathRestores   = pathRoot + "/restores"
+	pathRestore    = pathRestores + "/{restore}"
 	pathBackupWork = pathBackups + "/operations/{operation}"
 )
 

@@ -14,9 +14,11 @@ import (
 	"github.com/floeberg/floeberg/api/middleware"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/archive"
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg"
+	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
 )
 
@@ -127,8 +129,18 @@ var other = []struct {
 	{backup.ErrDamaged, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
 	{backup.ErrForeign, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
 	{backup.ErrNewerFormat, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	{backup.ErrKey, verdict{status: http.StatusConflict, errorType: "BackupKeyException"}},
 	{backup.ErrKeyReused, verdict{status: http.StatusUnprocessableEntity, errorType: "UnprocessableEntityException"}},
 	{backup.ErrNotNow, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
+	{restore.ErrBadRequest, verdict{status: http.StatusBadRequest, errorType: "BadRequestException"}},
+	{restore.ErrNotEmpty, verdict{status: http.StatusConflict, errorType: "ClusterNotEmptyException"}},
+	{restore.ErrUnderWay, verdict{status: http.StatusConflict, errorType: "RestoreUnderWayException"}},
+	{restore.ErrForeign, verdict{status: http.StatusConflict, errorType: "ForeignBackupException"}},
+	{restore.ErrOutOfRange, verdict{status: http.StatusNotFound, errorType: "NoSuchBackupException"}},
+	{restore.ErrNoRestore, verdict{status: http.StatusNotFound, errorType: "NoSuchOperationException"}},
+	{archive.ErrDamaged, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	{archive.ErrForeign, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	{archive.ErrNewerFormat, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
 	{storage.ErrUnavailable, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
 	{storage.ErrDenied, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException"}},
 	{middleware.ErrBodyTooLarge, verdict{status: http.StatusRequestEntityTooLarge, errorType: "ContentTooLargeException"}},

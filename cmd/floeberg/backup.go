@@ -25,9 +25,9 @@ const backupHelp = `A running cluster is asked for the snapshots in its snapshot
   floeberg backup list --from s3://lake/snapshots --s3-region eu-central-1`
 
 func backupCommand() *cobra.Command {
-	cmd, connect := remoteCommand("backup", "Snapshots in object storage: make, list, try", backupHelp)
+	cmd, connect := remoteCommand("backup", "Snapshots in object storage: make, list, try, restore", backupHelp)
 	cmd.AddCommand(
-		backupCreateCommand(connect), backupListCommand(connect), backupShowCommand(connect), backupVerifyCommand(connect), backupKeygenCommand(connect),
+		backupCreateCommand(connect), backupListCommand(connect), backupShowCommand(connect), backupVerifyCommand(connect), backupRestoreCommand(connect), backupKeygenCommand(connect),
 	)
 	return cmd
 }

@@ -23,9 +23,11 @@ import (
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/archive"
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/internal/tasks"
 	"github.com/floeberg/floeberg/ops"
@@ -71,6 +73,10 @@ type App struct {
 	store       *lateStore
 	founding    *founding
 	keeper      atomic.Pointer[backup.Keeper] // nil without a snapshot store
+	snapshots   *restore.Place                // the same
+	archiver    atomic.Pointer[archive.Archiver]
+	restorer    *restore.Restorer
+	replaced    atomic.Pointer[founding] // who is told when the whole state is another
 	tasks       atomic.Pointer[tasks.Runner]
 }
 
@@ -129,6 +135,9 @@ func (a *App) Start(ctx context.Context) (err error) {
 		a.openStore,
 		// Snapshots of the state go to a store of their own.
 		a.keepSnapshots,
+		// What changes in between goes there too, and comes back from there.
+		a.archiveLog,
+		a.restoreBackups,
 		// What the protocol serves is complete by then.
 		a.serveProtocol,
 		// Nobody waits for these, and what stops first was started last: another
@@ -190,9 +199,10 @@ func (a *App) openFolder(context.Context) error {
 func (a *App) openState(ctx context.Context) error {
 	begun := time.Now()
 	machine, err := fsm.Open(fsm.Options{
-		Dir:    a.folder.in(stateFolder),
-		Logger: a.logger.With(slog.String("room", "fsm")),
-		Halt:   a.halt,
+		Dir:      a.folder.in(stateFolder),
+		Logger:   a.logger.With(slog.String("room", "fsm")),
+		Halt:     a.halt,
+		Restored: a.stateReplaced,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the state: %w", err)
@@ -274,6 +284,7 @@ func (a *App) openStore(ctx context.Context) error {
 		return err
 	}
 	a.founding = f
+	a.replaced.Store(f)
 	// A node that has state knows where the warehouse is, leader or not.
 	if err := f.lookLocally(); err != nil {
 		return err
@@ -339,7 +350,7 @@ func (a *App) serveProtocol(context.Context) error {
 		return err
 	}
 	managed, err := management.Routes(management.Options{
-		Catalog: cat, Backups: a.backups(),
+		Catalog: cat, Backups: a.backups(), Restores: a.restorer,
 		Cluster: &operatedCluster{node: a.node, notes: []func(context.Context) statusNote{a.snapshotNote}},
 	})
 	if err != nil {

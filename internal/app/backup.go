@@ -10,6 +10,7 @@ import (
 
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/internal/backup"
+	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/ops"
 )
@@ -45,6 +46,7 @@ func (a *App) keepSnapshots(context.Context) error {
 	if err := os.MkdirAll(a.folder.in(scratchFolder), 0o700); err != nil {
 		return fmt.Errorf("data-dir: %w", err)
 	}
+	a.snapshots = &restore.Place{Store: store, Root: root, Keys: keys}
 	keeper, err := backup.StartKeeper(backup.KeeperOptions{
 		Store: store, Root: root, Keys: keys,
 		ClusterID: a.node.ClusterID,
@@ -60,6 +62,7 @@ func (a *App) keepSnapshots(context.Context) error {
 		Interval:  c.SnapshotUploadInterval,
 		Retention: backup.Retention{Keep: c.SnapshotKeep, MaxAge: c.SnapshotMaxAge},
 		Scratch:   a.folder.in(scratchFolder),
+		Beside:    a.archiveHints,
 		Room:      func() (int64, error) { return roomAt(a.folder.path) },
 		Logger:    a.logger.With(slog.String("room", "backup")),
 		Observer:  backup.Observer{Uploaded: a.metrics.SnapshotUploaded, UploadFailed: a.metrics.SnapshotUploadFailed},

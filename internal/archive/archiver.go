@@ -50,9 +50,6 @@ type ArchiverOptions struct {
 	PruneInterval time.Duration
 	// Logger gets what operators should see. Default: slog.Default().
 	Logger *slog.Logger
-	// Observe is told how each attempt to archive ended: how many entries, in how
-	// many bytes of the store. It may be nil.
-	Observe func(entries, bytes int, took time.Duration, err error)
 }
 
 // Gap is a run of entries that is in no segment and will not be: only a snapshot
@@ -74,6 +71,9 @@ type Status struct {
 	LastError error
 	// Gap is what is missing before the newest snapshot has closed it; nil is nothing.
 	Gap *Gap
+	// Entries and Bytes were archived by this node since it started, and Failed
+	// attempts failed.
+	Entries, Bytes, Failed uint64
 }
 
 // Archiver archives the log while this node leads.
@@ -120,9 +120,6 @@ func StartArchiver(opts ArchiverOptions) (*Archiver, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	if opts.Observe == nil {
-		opts.Observe = func(int, int, time.Duration, error) {}
-	}
 	a := &Archiver{opts: opts, ended: make(chan struct{}), pruned: time.Now()}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
@@ -148,7 +145,7 @@ func (a *Archiver) Status() Status {
 	s := a.status
 	a.mu.Unlock()
 	if !s.Active || !a.opts.Log.Leads() {
-		return Status{}
+		return Status{Entries: s.Entries, Bytes: s.Bytes, Failed: s.Failed}
 	}
 	if commit := a.opts.Log.CommitIndex(); s.Archived > 0 && commit > s.Archived {
 		s.Pending = commit - s.Archived
@@ -186,7 +183,7 @@ func (a *Archiver) Flush(ctx context.Context) error {
 	if !a.opts.Log.Leads() {
 		// Whoever leads next finds out anew how far it has come.
 		a.next, a.gap, a.failures = 0, nil, 0
-		a.note(func(s *Status) { *s = Status{} })
+		a.note(func(s *Status) { *s = Status{Entries: s.Entries, Bytes: s.Bytes, Failed: s.Failed} })
 		return nil
 	}
 	err := a.flush(ctx)
@@ -200,7 +197,12 @@ func (a *Archiver) Flush(ctx context.Context) error {
 	case err != nil:
 		a.failures++
 	}
-	a.note(func(s *Status) { s.Active, s.Failures, s.LastError, s.Gap = true, a.failures, err, a.gap })
+	a.note(func(s *Status) {
+		s.Active, s.Failures, s.LastError, s.Gap = true, a.failures, err, a.gap
+		if err != nil {
+			s.Failed++
+		}
+	})
 	return err
 }
 
@@ -235,25 +237,27 @@ func (a *Archiver) flush(ctx context.Context) error {
 }
 
 func (a *Archiver) write(ctx context.Context, to *Archive, entries []fsm.Entry) error {
-	begun := time.Now()
 	s, size, err := to.Write(ctx, a.prevTerm, entries)
-	a.opts.Observe(len(entries), size, time.Since(begun), err)
 	if err != nil {
 		return err
 	}
 	a.next, a.prevTerm = s.Last+1, s.Term
-	a.note(func(status *Status) { status.Archived, status.At = s.Last, time.Now() })
+	a.note(func(status *Status) {
+		status.Archived, status.At = s.Last, time.Now()
+		status.Entries += uint64(len(entries))
+		status.Bytes += uint64(size)
+	})
 	return nil
 }
 
 // locate finds out where to go on: after the last segment that is of this node's
-// history, else after the newest snapshot.
+// history, else after the oldest snapshot.
 func (a *Archiver) locate(ctx context.Context, to *Archive) error {
 	segments, err := to.List(ctx)
 	if err != nil {
 		return err
 	}
-	_, newest, ok, err := a.opts.Bases.Bases(ctx)
+	oldest, newest, ok, err := a.opts.Bases.Bases(ctx)
 	if err != nil {
 		return err
 	}
@@ -275,11 +279,10 @@ func (a *Archiver) locate(ctx context.Context, to *Archive) error {
 	case end.Last > 0:
 		a.next, a.prevTerm = end.Last+1, end.Term
 	case ok:
-		a.next, a.prevTerm = newest.Index+1, newest.Term
+		a.next, a.prevTerm = oldest.Index+1, oldest.Term
 	default:
-		// Entries without a snapshot before them are of no use, and the first snapshot
-		// will hold all that is committed by now.
-		a.next, a.prevTerm = a.opts.Log.CommitIndex()+1, 0
+		// The first snapshot may hold less than what is committed by now.
+		a.next, a.prevTerm = 1, 0
 	}
 	a.gap = nil
 	if ok {

@@ -38,6 +38,9 @@ type KeeperOptions struct {
 	// Room tells how many bytes fit there. A trial that could fill the disk, which
 	// the node needs for its log, is refused. Nil does not look.
 	Room func() (int64, error)
+	// Beside gives warnings of what stands beside the snapshots, for who may be
+	// anybody; nil gives none.
+	Beside func() []string
 	// Logger gets what operators should see. Required.
 	Logger *slog.Logger
 	// Observer is told what happens.

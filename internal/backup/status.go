@@ -63,5 +63,10 @@ func (k *Keeper) Status() Status {
 	case k.listFailed == nil && !k.listed.IsZero() && time.Since(k.begun) > time.Minute:
 		warn("there is no snapshot in the snapshot store yet", "")
 	}
+	if k.opts.Beside != nil {
+		for _, hint := range k.opts.Beside() {
+			warn(hint, "")
+		}
+	}
 	return s
 }

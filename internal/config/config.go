@@ -60,6 +60,8 @@ type Config struct {
 	// not bound that.
 	SnapshotKeep   int
 	SnapshotMaxAge time.Duration
+	// LogArchiveInterval is how often the log is archived beside them; 0 is never.
+	LogArchiveInterval time.Duration
 
 	// Auth tells whether requests need a credential.
 	Auth bool

@@ -99,6 +99,7 @@ func wants(t *testing.T) map[string]want {
 		"snapshot-key":             str(pem, func(c *config.Config) any { return c.SnapshotKey }, "snapshot-store", "s3://bucket/snapshots"),
 		"snapshot-upload-interval": {value: "90m", inFile: `"90m"`, got: func(c *config.Config) any { return c.SnapshotUploadInterval }, want: 90 * time.Minute},
 		"snapshot-keep":            {value: "7", inFile: `7`, got: func(c *config.Config) any { return c.SnapshotKeep }, want: 7},
+		"log-archive-interval":     {value: "30s", inFile: `"30s"`, got: func(c *config.Config) any { return c.LogArchiveInterval }, want: 30 * time.Second},
 		"snapshot-max-age":         {value: "720h", inFile: `"720h"`, got: func(c *config.Config) any { return c.SnapshotMaxAge }, want: 720 * time.Hour},
 		"insecure-cluster":         on(func(c *config.Config) any { return c.InsecureCluster }),
 		"read-consistency":         {value: "bounded", inFile: `"bounded"`, got: func(c *config.Config) any { return c.ReadConsistency }, want: config.Bounded},
@@ -192,8 +193,8 @@ func TestDefaults(t *testing.T) {
 		BootstrapExpect: 1, StabilizeAfter: 10 * time.Second,
 		Warehouse: "file:///var/lib/floeberg/warehouse", WarehouseName: "default",
 		Auth: true, ReadConsistency: config.Linearizable, MaxStaleness: 5 * time.Second, SnapshotUploadInterval: time.Hour, SnapshotKeep: 24,
-		VerifyInterval: 10 * time.Minute,
-		LogLevel:       slog.LevelInfo, LogFormat: config.LogText,
+		VerifyInterval: 10 * time.Minute, LogArchiveInterval: 5 * time.Second,
+		LogLevel: slog.LevelInfo, LogFormat: config.LogText,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

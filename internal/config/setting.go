@@ -182,6 +182,10 @@ func Settings() []Setting {
 			parse: duration(func(c *Config) *time.Duration { return &c.SnapshotMaxAge }, 0, 100*365*24*time.Hour),
 		},
 		{
+			Name: "log-archive-interval", Default: "5s", Usage: "how often what is new in the log goes to the snapshot store; 0s is never",
+			parse: duration(func(c *Config) *time.Duration { return &c.LogArchiveInterval }, 0, time.Hour),
+		},
+		{
 			Name: "auth", Default: "on", Usage: "whether requests need a key",
 			parse: truth(func(c *Config) *bool { return &c.Auth }),
 		},

@@ -5,8 +5,6 @@ import "errors"
 var (
 	// ErrBadRequest is returned when what is asked for contradicts itself.
 	ErrBadRequest = errors.New("bad request")
-	// ErrNoStore is returned when it is not known where snapshots are.
-	ErrNoStore = errors.New("no snapshot store")
 	// ErrNotEmpty is returned when the cluster has something that would be lost.
 	ErrNotEmpty = errors.New("the cluster is not empty")
 	// ErrUnderWay is returned when another restore is being worked on.

@@ -197,7 +197,7 @@ func (o *origin) restorer(c *clustertest.Cluster, i int, place *restore.Place) *
 		Log: log{c.Node(i), c.Machine(i)},
 		Open: func(_ context.Context, url string) (*restore.Place, error) {
 			if url != "" && url != o.root {
-				return nil, restore.ErrNoStore
+				return nil, backup.ErrNoStore
 			}
 			return place, nil
 		},

@@ -29,6 +29,8 @@ type record struct {
 	mu       sync.Mutex
 	current  *state.Restore
 	revision uint64
+	// unsure is set while it is not known what became of the last step.
+	unsure bool
 }
 
 // step is what a transaction does besides writing the record.
@@ -47,6 +49,11 @@ type step struct {
 func (r *record) update(ctx context.Context, s step, change func(*state.Restore)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.unsure {
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+	}
 	next, ok := proto.Clone(r.current).(*state.Restore)
 	if !ok {
 		return fmt.Errorf("restore: a record that is none: %T", next)
@@ -77,6 +84,7 @@ func (r *record) update(ctx context.Context, s step, change func(*state.Restore)
 	})
 	switch {
 	case err != nil:
+		r.unsure = true
 		return err
 	case result.Outcome == command.Rejected && result.Failed == command.Malformed:
 		return errRefused
@@ -89,6 +97,35 @@ func (r *record) update(ctx context.Context, s step, change func(*state.Restore)
 	}
 	r.current, r.revision = next, result.Revision
 	return r.log.WaitApplied(ctx, result.Index)
+}
+
+// look finds out what became of a step: the record is still this node's, or not.
+func (r *record) look(ctx context.Context) error {
+	v, err := r.log.Current(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	rec, revision, _, err := v.Restore()
+	switch {
+	case err != nil:
+		return err
+	case rec.GetId() != r.current.GetId() || rec.GetNode() != r.current.GetNode():
+		return errTakenOver
+	}
+	r.current, r.revision, r.unsure = rec, revision, false
+	return nil
+}
+
+// gaveWay tells whether the last step, of which nothing is known, was carried out
+// and was the one in which the state gives way.
+func (r *record) gaveWay(ctx context.Context) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.unsure {
+		return false
+	}
+	return r.look(ctx) == nil && r.current.GetStatus() == state.RestoreStatus_RESTORE_STATUS_CHECKING
 }
 
 func underWay(s *state.Restore) bool {

@@ -280,7 +280,7 @@ func TestRefusals(t *testing.T) {
 	}
 	is(t, "a cluster that is not there", try(restore.Request{ClusterID: "nobody"}, place), backup.ErrNoSnapshot)
 	is(t, "a snapshot that is not there", try(restore.Request{ClusterID: o.clusterID(), Snapshot: "none"}, place), backup.ErrNoSnapshot)
-	is(t, "no store", try(restore.Request{From: "file:///nowhere", ClusterID: o.clusterID()}, place), restore.ErrNoStore)
+	is(t, "no store", try(restore.Request{From: "file:///nowhere", ClusterID: o.clusterID()}, place), backup.ErrNoStore)
 	is(t, "no id", func() error {
 		_, err := o.restorer(c, 0, place).Start(within(t, 20*time.Second), restore.Request{})
 		return err

@@ -39,8 +39,7 @@ type Files interface {
 // Options are what a Restorer is made of. All without a default are required.
 type Options struct {
 	Log Log
-	// Open opens the place of a URL, or the cluster's own for an empty one; ErrNoStore
-	// where it has none.
+	// Open opens the place of a URL, or the cluster's own for an empty one.
 	Open func(ctx context.Context, url string) (*Place, error)
 	// Files are looked for after the state has given way.
 	Files Files
@@ -240,6 +239,9 @@ func (r *Restorer) restore(ctx context.Context, p *plan, rec *record) error {
 	if err == nil {
 		err = r.giveWay(ctx, rec, content)
 	}
+	if err != nil && ctx.Err() == nil && rec.gaveWay(ctx) {
+		err = nil
+	}
 	if err == nil {
 		return r.finish(ctx, rec)
 	}
@@ -263,15 +265,15 @@ func (r *Restorer) copy(ctx context.Context, p *plan, rec *record) (*content, er
 	tell := func(s *state.Restore) {
 		s.BytesRead, s.Entries, s.Index = read.Load(), entries.Load(), index.Load()
 	}
-	beating, stop := context.WithCancel(ctx)
 	var beat sync.WaitGroup
+	stop := make(chan struct{})
 	beat.Add(1)
 	go func() {
 		defer beat.Done()
-		r.heartbeat(beating, rec, tell)
+		r.heartbeat(ctx, stop, rec, tell)
 	}()
 	defer beat.Wait()
-	defer stop()
+	defer close(stop)
 	out := &pieces{ctx: ctx, record: rec, tell: tell}
 	found, err := p.write(ctx, out, filepath.Join(r.opts.Scratch, "replay"), watch{
 		read:    func(n int64) { read.Store(uint64(n)) },

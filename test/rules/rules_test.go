@@ -91,7 +91,7 @@ func TestArrows(t *testing.T) {
 		"internal/restore": {"fsm", "internal/archive", "internal/backup", "internal/storage"},
 		"internal/catalog": {"fsm", "internal/iceberg", "internal/storage"},
 		"internal/tasks":   {"fsm", "internal/iceberg", "internal/storage"},
-		"api":              {"authz", "fsm", "internal/backup", "internal/catalog", "internal/iceberg", "internal/storage", "ops"},
+		"api":              {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/restore", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)

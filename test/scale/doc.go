@@ -1,4 +1,4 @@
 // Package scale holds tests with very many tables: what a cluster that has grown
-// must still do. Run as they are they are small; FLOEBERG_TEST_TABLES says how
+// must still do. Run as they are they are small; SCALE_TABLES says how
 // many tables it shall be.
 package scale

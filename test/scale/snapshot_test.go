@@ -22,7 +22,7 @@ import (
 
 const (
 	// tablesEnv says how many tables there shall be.
-	tablesEnv   = "FLOEBERG_TEST_TABLES"
+	tablesEnv   = "SCALE_TABLES"
 	usualTables = 5_000
 	// commitsPerSecond is the load, on tables of its own.
 	commitsPerSecond = 200
