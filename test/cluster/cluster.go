@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/test/client"
 )
 
@@ -141,6 +142,15 @@ func (c *Cluster) Idle() (*Node, error) {
 
 // Warehouse is the root of the default warehouse.
 func (c *Cluster) Warehouse() string { return c.options.Warehouse }
+
+// Store opens the default warehouse's store, as the nodes do.
+func (c *Cluster) Store() (storage.Store, error) {
+	var cfg storage.Config
+	if s3 := c.options.S3; s3 != nil {
+		cfg.S3 = storage.S3Config{Endpoint: s3.Endpoint, Region: s3.Region, AccessKeyID: s3.AccessKey, SecretAccessKey: s3.SecretKey, PathStyle: true}
+	}
+	return storage.Open(c.options.Warehouse, cfg)
+}
 
 // WarehouseDir is the folder of a local warehouse; "" for others.
 func (c *Cluster) WarehouseDir() string {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +135,9 @@ func complain(t *testing.T, what string, errs []error) {
 func judgeFiles(t *testing.T, c *cluster.Cluster, l *load.Load) {
 	t.Helper()
 	ctx := within(t, time.Minute)
+	store, err := c.Store()
+	must(t, err)
+	defer store.Close()
 	paths, err := c.Tables(ctx, l.Namespace())
 	must(t, err)
 	for _, path := range paths {
@@ -143,8 +145,8 @@ func judgeFiles(t *testing.T, c *cluster.Cluster, l *load.Load) {
 		must(t, err)
 		table, err := res.Table()
 		must(t, err)
-		if _, err := os.Stat(strings.TrimPrefix(table.MetadataLocation, "file://")); err != nil {
-			t.Errorf("%s points to %s: %v", path, table.MetadataLocation, err)
+		if found, err := store.Exists(ctx, table.MetadataLocation); err != nil || !found {
+			t.Errorf("%s points to %s: it is there: %v, %v", path, table.MetadataLocation, found, err)
 		}
 	}
 }
