@@ -44,7 +44,7 @@ warehouse are listed. It goes on when this command is interrupted.`,
 	}
 	body := management.RestoreRequest{}
 	cmd.Flags().StringVar(&body.From, "from", "", "the snapshot store, where it is not the cluster's own: such as s3://BUCKET/PATH")
-	cmd.Flags().StringVar(&body.ClusterID, "cluster-id", "", "whose snapshots, where they are not this cluster's")
+	cmd.Flags().StringVar(&body.ClusterID, "cluster-id", "", "whose snapshots, where there are those of several clusters")
 	toTime := cmd.Flags().String("to-time", "", "restore what the catalog was at this time, such as 2026-05-04T11:59:00Z")
 	toIndex := cmd.Flags().String("to-index", "", "restore what it was after this log entry; latest is all that is archived")
 	confirm := yesFlag(cmd)

@@ -9,7 +9,7 @@ var (
 	ErrNotEmpty = errors.New("the cluster is not empty")
 	// ErrUnderWay is returned when another restore is being worked on.
 	ErrUnderWay = errors.New("a restore is under way")
-	// ErrForeign is returned when there are only snapshots of clusters that were not asked for.
+	// ErrForeign is returned when there are snapshots of other clusters, and none is named.
 	ErrForeign = errors.New("snapshots of another cluster")
 	// ErrOutOfRange is returned when nothing in the store gives the point that was
 	// asked for.

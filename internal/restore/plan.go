@@ -74,24 +74,22 @@ func newPlan(ctx context.Context, place *Place, own string, r Request) (*plan, e
 
 // sourceCluster finds out whose snapshots are meant. Those of another cluster are
 // taken only where it is named: a new cluster that takes another's state for its own
-// by accident would write to that one's tables.
+// by accident would write to that one's tables. Where there are others, this
+// cluster's own must be named too: it may have written one of its empty state already.
 func sourceCluster(ctx context.Context, place *Place, own, asked string) (string, error) {
 	there, err := backup.Clusters(ctx, place.Store, place.Root)
 	if err != nil {
 		return "", err
 	}
-	source := asked
-	if source == "" {
-		source = own
-	}
-	if slices.Contains(there, source) {
-		return source, nil
-	}
 	switch {
 	case len(there) == 0:
 		return "", fmt.Errorf("%w: there is none at all in %s", backup.ErrNoSnapshot, place.Root)
+	case slices.Contains(there, asked):
+		return asked, nil
 	case asked != "":
 		return "", fmt.Errorf("%w: there is none of cluster %s in %s, but of %s", backup.ErrNoSnapshot, asked, place.Root, strings.Join(there, ", "))
+	case len(there) == 1 && there[0] == own:
+		return own, nil
 	default:
 		return "", fmt.Errorf("%w: this cluster is %s, those in %s are of %s; name the one to restore",
 			ErrForeign, own, place.Root, strings.Join(there, ", "))

@@ -13,7 +13,7 @@ type Request struct {
 	Principal string
 	// From is the URL of the snapshot store; empty is the cluster's own.
 	From string
-	// ClusterID is whose snapshots; empty is this cluster's own.
+	// ClusterID is whose snapshots; empty is this cluster's own, where there are no others.
 	ClusterID string
 	// Snapshot is the id of one; empty is the newest that will do.
 	Snapshot string

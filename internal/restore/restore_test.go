@@ -278,6 +278,14 @@ func TestRefusals(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), o.clusterID()) {
 		t.Errorf("whose it is, is not said: %v", err)
 	}
+	own, err := backup.Open(backup.Options{Store: o.store, Root: o.root, ClusterID: c.Node(0).ClusterID(), Hurry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := own.Create(t.Context(), c.Machine(0), backup.About{Node: "n"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	is(t, "its own empty one beside another cluster's", try(restore.Request{}, place), restore.ErrForeign)
 	is(t, "a cluster that is not there", try(restore.Request{ClusterID: "nobody"}, place), backup.ErrNoSnapshot)
 	is(t, "a snapshot that is not there", try(restore.Request{ClusterID: o.clusterID(), Snapshot: "none"}, place), backup.ErrNoSnapshot)
 	is(t, "no store", try(restore.Request{From: "file:///nowhere", ClusterID: o.clusterID()}, place), backup.ErrNoStore)
