@@ -125,7 +125,7 @@ func restoreText(body *management.RestoreRequest) string {
 // and of the node that works on it.
 func (r *remote) restore(ctx context.Context, body *management.RestoreRequest, bar *byteProgress) (*management.Restore, error) {
 	var now management.Restore
-	if err := r.Post(ctx, restoresPath, body, &now); err != nil {
+	if err := r.beginRestore(ctx, body, &now); err != nil {
 		return nil, err
 	}
 	heard := time.Now()
@@ -153,6 +153,22 @@ func (r *remote) restore(ctx context.Context, body *management.RestoreRequest, b
 		return nil, errors.New(*now.Error)
 	}
 	return &now, nil
+}
+
+// beginRestore asks once more where it was not learned what became of it: under
+// its id a restore is begun once.
+func (r *remote) beginRestore(ctx context.Context, body *management.RestoreRequest, into *management.Restore) error {
+	err := r.Post(ctx, restoresPath, body, into)
+	var refused *client.Error
+	if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+		return err
+	}
+	select {
+	case <-time.After(askEvery):
+	case <-ctx.Done():
+		return err
+	}
+	return r.Post(ctx, restoresPath, body, into)
 }
 
 // showRestoring shows how far it has come.
