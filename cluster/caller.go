@@ -33,6 +33,7 @@ const (
 const (
 	pathBelonging  = "/cluster/v1/belonging"
 	pathHello      = "/cluster/v1/hello"
+	pathKeyring    = "/cluster/v1/keyring"
 	pathMembership = "/cluster/v1/membership"
 	pathOverview   = "/cluster/v1/overview"
 	pathPropose    = "/cluster/v1/propose"

@@ -27,6 +27,7 @@ func (n *Node) serveCalls() *answers {
 	mux := http.NewServeMux()
 	handle(n, mux, pathBelonging, func() *BelongingRequest { return new(BelongingRequest) }, n.answerBelonging)
 	handle(n, mux, pathHello, func() *HelloRequest { return new(HelloRequest) }, n.answerHello)
+	handle(n, mux, pathKeyring, func() *KeyringRequest { return new(KeyringRequest) }, n.answerKeyring)
 	handle(n, mux, pathPropose, func() *ProposeRequest { return new(ProposeRequest) }, n.answerPropose)
 	handle(n, mux, pathReadIndex, func() *ReadIndexRequest { return new(ReadIndexRequest) }, n.answerReadIndex)
 	handle(n, mux, pathMembership, func() *MembershipRequest { return new(MembershipRequest) }, n.answerMembership)

@@ -45,8 +45,11 @@ type gossip struct {
 	meta   func() *NodeMeta
 	logger *slog.Logger
 	list   *memberlist.Memberlist
+	ring   *keyring
 	// changed is signalled when a node came, went or changed.
 	changed *signal
+	// complaints are about others that were reached and not understood.
+	complaints *thinner
 
 	own string // this node's gossip address
 
@@ -90,7 +93,7 @@ func startGossip(ctx context.Context, opts *Options, meta func() *NodeMeta) (*go
 	}
 	g := &gossip{
 		opts: opts, meta: meta, logger: opts.Logger.With("component", "gossip"),
-		changed: newSignal(), live: make(map[string]member), known: make(map[string]member),
+		changed: newSignal(), complaints: newThinner(), live: make(map[string]member), known: make(map[string]member),
 	}
 	conf := memberlist.DefaultLANConfig()
 	conf.Name = opts.ID
@@ -105,7 +108,12 @@ func startGossip(ctx context.Context, opts *Options, meta func() *NodeMeta) (*go
 	if conf.AdvertiseAddr, conf.AdvertisePort, err = resolve(ctx, opts.GossipAdvertise); err != nil {
 		return nil, fmt.Errorf("cluster: advertised gossip address: %w", err)
 	}
-	conf.SecretKey = opts.GossipKey
+	if g.ring, err = openKeyring(opts.KeyringFile, opts.GossipKey, g.logger); err != nil {
+		return nil, err
+	}
+	if g.ring != nil {
+		conf.Keyring = g.ring.ring
+	}
 	conf.DeadNodeReclaimTime = reclaimAfter
 	conf.TCPTimeout = gossipTCP
 	conf.Logger = newStdLogger(opts.Logger, "gossip")
@@ -130,6 +138,14 @@ func (g *gossip) address() string {
 		return ""
 	}
 	return g.own
+}
+
+// keys are those that gossip is encrypted with; nil is no encryption.
+func (g *gossip) keys() *keyring {
+	if g == nil {
+		return nil
+	}
+	return g.ring
 }
 
 // others are the addresses to join, without this node's own.
@@ -158,6 +174,11 @@ func (g *gossip) join(ctx context.Context) {
 				pause = firstJoinPause
 			case err != nil:
 				g.logger.Debug("no other node was reached", "addresses", missing, "error", err)
+				if why := keyFault(err); why != "" {
+					if _, ok := g.complaints.pass(why); ok {
+						g.logger.Warn(why, "addresses", missing, "keys", g.ring.ids())
+					}
+				}
 			}
 		}
 		wait := pause

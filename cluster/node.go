@@ -50,6 +50,8 @@ type Node struct {
 	caughtUp atomic.Bool
 	figures  struct{ entries, transactions atomic.Uint64 }
 
+	keyChanges sync.Mutex // leader: one change of gossip keys at a time
+
 	coalescer  *batcher // leader: proposals to the log
 	forwarder  *batcher // others: proposals to the leader
 	confirming *rounds  // leader: proof of leadership

@@ -37,8 +37,12 @@ type Options struct {
 	GossipListen string
 	// GossipAdvertise is where others reach this node's gossip. Default: GossipListen.
 	GossipAdvertise string
-	// GossipKey encrypts gossip: 16, 24 or 32 bytes. Default: plain.
+	// GossipKey encrypts gossip: 16, 24 or 32 bytes. Where there is a keyring it
+	// counts no more. Default: plain.
 	GossipKey []byte
+	// KeyringFile keeps the keys of gossip, which are changed while the node runs.
+	// Default: they are forgotten with the end of the node.
+	KeyringFile string
 	// Join are gossip addresses of other nodes; this node's own may be among them.
 	Join []string
 	// BootstrapExpect is how many nodes found the cluster; NeverFound makes this one

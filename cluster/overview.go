@@ -156,6 +156,11 @@ func (n *Node) overview(ctx context.Context) Overview {
 		o.FailureTolerance = tolerance(voters, answering)
 	}
 	o.Warnings = n.warnings(o, voters, answering)
+	for _, r := range reports {
+		for _, text := range r.status.GetWarnings() {
+			o.Warnings = append(o.Warnings, string(r.server.ID)+": "+text)
+		}
+	}
 	return o
 }
 

@@ -833,6 +833,8 @@ type StatusResponse struct {
 	Nonvoter bool `protobuf:"varint,14,opt,name=nonvoter,proto3" json:"nonvoter,omitempty"`
 	// As in NodeMeta.
 	NewestCommand uint32 `protobuf:"varint,15,opt,name=newest_command,json=newestCommand,proto3" json:"newest_command,omitempty"`
+	// What operators should know of the node, a line each.
+	Warnings      []string `protobuf:"bytes,16,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -972,6 +974,13 @@ func (x *StatusResponse) GetNewestCommand() uint32 {
 	return 0
 }
 
+func (x *StatusResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 var File_cluster_rpc_proto protoreflect.FileDescriptor
 
 const file_cluster_rpc_proto_rawDesc = "" +
@@ -1037,7 +1046,7 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\tconfirmed\x18\x01 \x01(\bR\tconfirmed\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x15\n" +
 	"\x06now_ms\x18\x03 \x01(\x04R\x05nowMs\"\x0f\n" +
-	"\rStatusRequest\"\xe3\x03\n" +
+	"\rStatusRequest\"\xff\x03\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -1055,7 +1064,8 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\x0fcluster_address\x18\f \x01(\tR\x0eclusterAddress\x12%\n" +
 	"\x0egossip_address\x18\r \x01(\tR\rgossipAddress\x12\x1a\n" +
 	"\bnonvoter\x18\x0e \x01(\bR\bnonvoter\x12%\n" +
-	"\x0enewest_command\x18\x0f \x01(\rR\rnewestCommandB&Z$github.com/floeberg/floeberg/clusterb\x06proto3"
+	"\x0enewest_command\x18\x0f \x01(\rR\rnewestCommand\x12\x1a\n" +
+	"\bwarnings\x18\x10 \x03(\tR\bwarningsB&Z$github.com/floeberg/floeberg/clusterb\x06proto3"
 
 var (
 	file_cluster_rpc_proto_rawDescOnce sync.Once

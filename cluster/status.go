@@ -199,6 +199,11 @@ func (n *Node) answerStatus(context.Context, *StatusRequest) (*StatusResponse, e
 	if s.State != raft.Leader.String() && !s.LastContact.IsZero() {
 		resp.LastContactMs = uint64(max(time.Since(s.LastContact).Milliseconds(), 0))
 	}
+	for _, c := range n.Certificates() {
+		if text := c.Warning(time.Now()); text != "" {
+			resp.Warnings = append(resp.Warnings, text)
+		}
+	}
 	return resp, nil
 }
 

@@ -33,6 +33,8 @@ type Cluster interface {
 	Verify(ctx context.Context, deep bool) (*ClusterVerification, error)
 	// NodeID is this node's id.
 	NodeID() string
+
+	Keyring
 }
 
 // ClusterStatus is how a cluster is.

@@ -64,7 +64,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 		return nil, errors.New("management: Cluster is missing")
 	}
 	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, backups: opts.Backups, restores: opts.Restores}
-	return append(a.clusterRoutes(), []serve.Route{
+	return append(append(a.clusterRoutes(), a.keyringRoutes()...), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -94,6 +94,7 @@ const (
 	pathTable      = pathWarehouse + "/namespaces/{namespace}/tables/{table}"
 	pathCluster    = pathRoot + "/cluster"
 	pathMember     = pathCluster + "/members/{node}"
+	pathKeyring    = pathCluster + "/keyring"
 	pathMembers    = pathRoot + "/members"
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"

@@ -84,6 +84,7 @@ var refusals = map[catalog.Kind]verdict{
 	catalog.KindNoSuchTask:        {status: http.StatusNotFound, errorType: "NoSuchTaskException"},
 	catalog.KindNoSuchNode:        {status: http.StatusNotFound, errorType: "NoSuchNodeException"},
 	catalog.KindMembershipRefused: {status: http.StatusConflict, errorType: "MembershipRefusedException"},
+	catalog.KindKeyringRefused:    {status: http.StatusConflict, errorType: "KeyringRefusedException"},
 	catalog.KindNotFound:          {status: http.StatusNotFound, errorType: "NotFoundException"},
 	catalog.KindAlreadyExists:     {status: http.StatusConflict, errorType: "AlreadyExistsException"},
 	catalog.KindNotEmpty:          {status: http.StatusConflict, errorType: "NamespaceNotEmptyException"},

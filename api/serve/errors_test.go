@@ -61,6 +61,7 @@ func TestEveryKindHasAnAnswer(t *testing.T) {
 		catalog.KindNoSuchTask:        "404 NoSuchTaskException",
 		catalog.KindNoSuchNode:        "404 NoSuchNodeException",
 		catalog.KindMembershipRefused: "409 MembershipRefusedException",
+		catalog.KindKeyringRefused:    "409 KeyringRefusedException",
 		catalog.KindNotFound:          "404 NotFoundException",
 		catalog.KindAlreadyExists:     "409 AlreadyExistsException",
 		catalog.KindNotEmpty:          "409 NamespaceNotEmptyException",

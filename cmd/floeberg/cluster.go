@@ -27,6 +27,7 @@ answer was lost can be given again.`)
 		clusterMembersCommand(connect), clusterStatusCommand(connect), clusterVerifyCommand(connect), clusterJoinCommand(connect), clusterLeaveCommand(connect),
 		clusterRemoveCommand(connect), clusterPromoteCommand(connect), clusterDemoteCommand(connect), clusterTransferCommand(connect),
 		clusterRecoverCommand(),
+		clusterKeyringCommand(connect),
 	)
 	return cmd
 }

@@ -247,6 +247,7 @@ func (a *App) clusterOptions() cluster.Options {
 		GossipListen:    c.Gossip.Listen,
 		GossipAdvertise: c.Gossip.Advertise,
 		GossipKey:       c.GossipKey,
+		KeyringFile:     c.KeyringFile(),
 		Join:            c.Join,
 		BootstrapExpect: c.BootstrapExpect,
 		Nonvoter:        c.Nonvoter,

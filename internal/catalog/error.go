@@ -37,6 +37,8 @@ const (
 	KindNoSuchNode Kind = "no-such-node"
 	// KindMembershipRefused is returned when a change of the cluster's membership would do harm.
 	KindMembershipRefused Kind = "membership-refused"
+	// KindKeyringRefused is returned when a change of gossip keys would leave nodes behind.
+	KindKeyringRefused Kind = "keyring-refused"
 	// KindNotFound is returned when a metadata file is missing from the object store.
 	KindNotFound Kind = "not-found"
 	// KindAlreadyExists is returned when the name or the location is taken.

@@ -76,7 +76,8 @@ type Config struct {
 	TLS Certificate
 	// ClusterTLS is the certificate of the cluster listener.
 	ClusterTLS Certificate
-	// GossipKey encrypts gossip: 16, 24 or 32 bytes.
+	// GossipKey encrypts gossip: 16, 24 or 32 bytes. Where there is a keyring it
+	// counts no more.
 	GossipKey []byte
 	// InsecureCluster allows node-to-node traffic in the clear on listeners that others reach.
 	InsecureCluster bool
@@ -93,6 +94,9 @@ type Config struct {
 	// LogFormat is how log lines are written.
 	LogFormat LogFormat
 }
+
+// KeyringFile keeps the keys that gossip is encrypted with.
+func (c *Config) KeyringFile() string { return filepath.Join(c.DataDir, "gossip.keyring") }
 
 // Endpoint is an address that is listened on, and the one that others use for it.
 type Endpoint struct {

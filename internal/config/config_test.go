@@ -314,11 +314,16 @@ func checkProblem(t *testing.T, err error, want ...string) {
 func TestWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	pem := file(t, "pem")
+	kept := t.TempDir()
+	if err := os.WriteFile(filepath.Join(kept, "gossip.keyring"), []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, flags := range map[string]map[string]string{
 		"no auth on loopback":     {"auth": "off", "http-listen": "localhost:1", "cluster-listen": "[::1]:2"},
 		"no auth, asked for":      {"auth": "off", "insecure-no-auth": "true", "http-listen": "10.0.0.1:1"},
 		"cluster in the clear":    {"insecure-cluster": "true", "cluster-listen": "10.0.0.1:1", "gossip-listen": "10.0.0.1:2"},
 		"cluster with TLS":        {"cluster-listen": "10.0.0.1:1", "gossip-listen": "10.0.0.1:2", "cluster-ca": pem, "cluster-cert": pem, "cluster-key": pem, "gossip-key": gossipKey},
+		"gossip with a keyring":   {"gossip-listen": "10.0.0.1:2", "data-dir": kept},
 		"every address, advert":   {"http-listen": "0.0.0.0:1", "http-advertise": "floe1:1"},
 		"nothing is default here": {"join": "", "allow-locations": "", "s3-endpoint": "", "tls-cert": ""},
 		"later ones, off":         {"oidc-issuer": ""},

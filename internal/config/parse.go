@@ -242,7 +242,7 @@ func httpURL(value string) error {
 func gossipKey(c *Config, value string) error {
 	k, err := base64.StdEncoding.DecodeString(value)
 	if err != nil || len(k) != 16 && len(k) != 24 && len(k) != 32 {
-		return errors.New("expected base64 of 16, 24 or 32 bytes, such as from: openssl rand -base64 32")
+		return errors.New("expected base64 of 16, 24 or 32 bytes, such as from: floeberg cluster keyring generate")
 	}
 	c.GossipKey = k
 	return nil

@@ -230,7 +230,7 @@ func Settings() []Setting {
 			parse: text(func(c *Config) *string { return &c.ClusterTLS.KeyFile }, notEmpty),
 		},
 		{
-			Name: "gossip-key", Usage: "key that encrypts gossip: base64 of 16, 24 or 32 bytes", Secret: true,
+			Name: "gossip-key", Usage: "first key that encrypts gossip, base64 of 16, 24 or 32 bytes; a keyring in the data folder goes before it", Secret: true,
 			parse: gossipKey,
 		},
 		{

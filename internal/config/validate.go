@@ -96,10 +96,15 @@ func nodeToNode(c *Config) error {
 	if !c.Cluster.Loopback() && !some {
 		return problem("cluster-ca", "with --cluster-cert and --cluster-key is needed, as others reach %s; or add --insecure-cluster", c.Cluster.Listen)
 	}
-	if !c.Gossip.Loopback() && c.GossipKey == nil {
+	if !c.Gossip.Loopback() && c.GossipKey == nil && !there(c.KeyringFile()) {
 		return problem("gossip-key", "is needed, as others reach %s; or add --insecure-cluster", c.Gossip.Listen)
 	}
 	return nil
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func s3Credentials(c *Config) error {
