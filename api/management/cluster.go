@@ -35,6 +35,7 @@ type Cluster interface {
 	NodeID() string
 
 	Keyring
+	Support
 }
 
 // ClusterStatus is how a cluster is.

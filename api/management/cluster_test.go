@@ -24,6 +24,7 @@ import (
 // fakeCluster answers what a test gives it, and remembers what it was asked.
 type fakeCluster struct {
 	management.Keyring
+	management.Support
 	status management.ClusterStatus
 	err    error
 	asked  []string

@@ -72,6 +72,8 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodPost, Path: pathTable + "/rebuild", Action: authz.ActionRebuildTable, Resource: onTable, Handle: a.rebuildTable, Change: true},
 		{Method: http.MethodGet, Path: pathTable + "/reports", Action: authz.ActionListReports, Resource: onTable, Handle: a.listReports},
 
+		{Method: http.MethodGet, Path: pathSupport, Action: authz.ActionManageCluster, Resource: onCluster, Operates: true, Handle: a.gatherSupport},
+
 		{Method: http.MethodGet, Path: pathTasks, Action: authz.ActionListTasks, Resource: onCluster, Query: []string{"status", "page_token", "page_size"}, Handle: a.listTasks},
 		{Method: http.MethodGet, Path: pathTask, Action: authz.ActionListTasks, Resource: onCluster, Handle: a.showTask},
 		{Method: http.MethodPost, Path: pathCancelTask, Action: authz.ActionCancelTask, Resource: onCluster, Change: true, Handle: a.cancelTask},
@@ -96,6 +98,7 @@ const (
 	pathMember     = pathCluster + "/members/{node}"
 	pathKeyring    = pathCluster + "/keyring"
 	pathMembers    = pathRoot + "/members"
+	pathSupport    = pathRoot + "/support"
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"
 	pathCancelTask = pathTask + "/cancel"

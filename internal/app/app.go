@@ -57,6 +57,7 @@ type App struct {
 	logger  *slog.Logger
 	bare    *slog.Logger // for the cluster, which names the node itself
 	metrics *ops.Metrics
+	tail    *ops.Tail // of the log
 
 	undo     cleanup
 	halted   chan error
@@ -100,8 +101,9 @@ func New(opts Options) (*App, error) {
 		halted: make(chan error, 1),
 	}
 	a.level.Set(opts.Config.LogLevel)
+	a.tail = ops.NewTail(opts.Log, logTail)
 	logger, err := ops.NewLogger(ops.LogOptions{
-		Writer: opts.Log, Format: string(opts.Config.LogFormat), Level: a.level, RequestID: cluster.RequestID,
+		Writer: a.tail, Format: string(opts.Config.LogFormat), Level: a.level, RequestID: cluster.RequestID,
 	})
 	if err != nil {
 		return nil, err
@@ -257,7 +259,7 @@ func (a *App) clusterOptions() cluster.Options {
 		Logger:          a.bare.With(slog.String("room", "cluster")),
 		Events:          clusterEvents(a.metrics),
 		Halt:            a.halt,
-		Services:        map[string]cluster.Service{backupService: a.answerBackup},
+		Services:        map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport},
 	}
 	if c.BootstrapExpect == 0 {
 		opts.BootstrapExpect = cluster.NeverFound
@@ -352,7 +354,7 @@ func (a *App) serveProtocol(context.Context) error {
 	}
 	managed, err := management.Routes(management.Options{
 		Catalog: cat, Backups: a.backups(), Restores: a.restorer,
-		Cluster: &operatedCluster{node: a.node, notes: []func(context.Context) statusNote{a.snapshotNote}},
+		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote}},
 	})
 	if err != nil {
 		return err

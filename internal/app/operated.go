@@ -14,6 +14,7 @@ import (
 
 // operatedCluster is the cluster as operators see and change it.
 type operatedCluster struct {
+	support
 	node *cluster.Node
 	// notes are what other parts of the node have to say in a status.
 	notes []func(context.Context) statusNote

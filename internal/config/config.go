@@ -93,6 +93,8 @@ type Config struct {
 	LogLevel slog.Level
 	// LogFormat is how log lines are written.
 	LogFormat LogFormat
+
+	values map[string]string // as they were given, by the settings' names
 }
 
 // KeyringFile keeps the keys that gossip is encrypted with.

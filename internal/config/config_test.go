@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/floeberg/floeberg/internal/config"
 )
@@ -196,7 +197,7 @@ func TestDefaults(t *testing.T) {
 		VerifyInterval: 10 * time.Minute, LogArchiveInterval: 5 * time.Second,
 		LogLevel: slog.LevelInfo, LogFormat: config.LogText,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -388,7 +389,7 @@ func TestExampleIsReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -401,5 +402,47 @@ func TestWarehouseFollowsTheDataFolder(t *testing.T) {
 	}
 	if cfg.Warehouse != "file:///srv/floe/warehouse" {
 		t.Error(cfg.Warehouse)
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	flags := map[string]string{"s3-endpoint": "http://user:hushed@minio:9000"}
+	secrets := map[string]string{
+		"s3-secret-access-key": "hushed-s3", "bootstrap-key": "fb_hushed_0123456789", "gossip-key": gossipKey,
+		"azure-account-key": "aHVzaGVk", "azure-sas-token": "sv=1&sig=hushed",
+	}
+	for _, s := range config.Settings() {
+		if _, ok := secrets[s.Name]; s.Secret != ok {
+			t.Errorf("%s: the test does not know whether it is a secret", s.Name)
+		}
+	}
+	// Two of them exclude each other.
+	for _, without := range []string{"azure-account-key", "azure-sas-token"} {
+		given := map[string]string{"s3-access-key-id": "AKIA", "azure-account": "lake"}
+		for name, value := range flags {
+			given[name] = value
+		}
+		for name, value := range secrets {
+			if name != without {
+				given[name] = value
+			}
+		}
+		cfg, err := load(t, config.Sources{Flags: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := fmt.Sprint(cfg.Shown())
+		for name, value := range secrets {
+			if strings.Contains(shown, value) || strings.Contains(shown, "hushed") {
+				t.Errorf("%s is shown: %s", name, shown)
+			}
+		}
+		if !strings.Contains(shown, "{gossip-key (hidden)}") || !strings.Contains(shown, "@minio:9000") || !strings.Contains(shown, "{s3-access-key-id AKIA}") {
+			t.Error(shown)
+		}
+		if got := cfg.Secrets(); len(got) != len(secrets)-1 {
+			t.Errorf("%d secrets, want %d", len(got), len(secrets)-1)
+		}
 	}
 }

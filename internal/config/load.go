@@ -78,9 +78,10 @@ func Load(from Sources) (*Config, error) {
 		}
 	}
 
-	cfg := &Config{}
+	cfg := &Config{values: make(map[string]string, len(values))}
 	for _, s := range settings {
 		g, ok := values[s.Name]
+		cfg.values[s.Name] = g.value
 		// Where nothing is the default, an empty value means nothing too: a flag
 		// can so take back what the file says.
 		if !ok || g.value == "" && s.Default == "" {

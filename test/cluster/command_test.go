@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,14 @@ func TestCommandsWithOneNodeGone(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q %q", args, code, stdout, stderr)
 		}
 	}
-	_, stdout, _ := floeberg(t, addr, "table", "show", ns+"."+name, "--output", "json")
+	code, stdout, stderr := floeberg(t, addr, "debug", "bundle", "--out", filepath.Join(t.TempDir(), "b.tar.gz"), "--output", "json")
+	var bundle struct {
+		Missing []struct{ Node, Reason string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &bundle); err != nil || code != 0 || len(bundle.Missing) != 1 || bundle.Missing[0].Node != leader.ID || bundle.Missing[0].Reason == "" {
+		t.Errorf("a bundle without the dead node: exit code %d, %v, %q %q", code, err, stdout, stderr)
+	}
+	_, stdout, _ = floeberg(t, addr, "table", "show", ns+"."+name, "--output", "json")
 	var shown struct {
 		MetadataLocation string `json:"metadata_location"`
 	}
@@ -72,7 +80,7 @@ func TestCommandsWithOneNodeGone(t *testing.T) {
 	}
 	do(t, s.Client(), http.StatusOK, client.NamespaceRequest(c, nil, fresh("ns")))
 
-	code, _, stderr := floeberg(t, leader.URL, "namespace", "list")
+	code, _, stderr = floeberg(t, leader.URL, "namespace", "list")
 	if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, leader.URL) {
 		t.Errorf("the dead node alone: exit code %d, %q", code, stderr)
 	}
