@@ -95,7 +95,8 @@ func (n *Node) Join(ctx context.Context, addresses []string) error {
 			return refuse("the nodes at %s are of another cluster, and this node has the state of cluster %s: to join them, "+
 				"stop it, empty its data folder and start it with --join", strings.Join(addresses, ", "), n.ClusterID())
 		}
-		return fmt.Errorf("%w: no node was reached by gossip at %s: %w", ErrUnavailable, strings.Join(addresses, ", "), err)
+		// The gossip library's words are a list of lines.
+		return refuse("no node was reached by gossip at %s: %s", strings.Join(addresses, ", "), strings.Join(strings.Fields(err.Error()), " "))
 	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()

@@ -92,6 +92,9 @@ type Response struct {
 	// URL is the node that answered; Attempts how many were asked.
 	URL      string
 	Attempts int
+	// Unsure tells that an earlier attempt broke off after its connection was
+	// made: that node may have done what was asked, now or later.
+	Unsure bool
 }
 
 // Error is the Iceberg error body.
@@ -146,11 +149,12 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 		r.Key = uuid.NewString()
 	}
 	var last error
+	unsure := false
 	for attempt := 1; ; attempt++ {
 		url := c.options.URLs[i%len(c.options.URLs)]
 		res, err := c.once(ctx, url, r, body)
 		if err == nil {
-			res.Attempts = attempt
+			res.Attempts, res.Unsure = attempt, unsure
 			return res, nil
 		}
 		if ctx.Err() != nil {
@@ -162,7 +166,7 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 		if r.changes() && r.Key == NoKey && !refused(err) {
 			return nil, fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
 		}
-		last = err
+		last, unsure = err, unsure || !refused(err)
 		i++
 		// All nodes refused once: a short breath before the next round.
 		if attempt%len(c.options.URLs) == 0 {

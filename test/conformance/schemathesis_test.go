@@ -18,7 +18,7 @@ import (
 // to those who have no key.
 func TestSchemathesis(t *testing.T) {
 	python := environment(t, "schemathesis")
-	c := cluster.Start(t, cluster.Options{Nodes: 1})
+	c := cluster.Start(t, cluster.Options{Nodes: 1, Args: []string{"--snapshot-store", "file://" + t.TempDir()}})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	// What the examples of the description name.

@@ -32,7 +32,7 @@ type reading struct {
 }
 
 // read says what an answer means. It is strict about what clients act on: 503
-// promises that nothing was done and says when to come again, 500 is for changes
+// promises that nothing was done by the node that says it, and when to come again, 500 is for changes
 // whose outcome is open, 409 and 404 are about what is there. Anything else is
 // wrong.
 func (a answer) read() reading {
@@ -58,6 +58,8 @@ func (a answer) read() reading {
 	case a.refused(status, kind):
 		r.good, r.recorded, r.fate = true, true, history.Refused
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		// It says nothing of what became of an attempt before it.
+		r.recorded, r.fate = write && a.response.Unsure, history.Unknown
 		if a.response.Header.Get("Retry-After") == "" {
 			r.wrong = "no Retry-After"
 		}

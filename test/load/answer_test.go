@@ -22,6 +22,7 @@ func TestReading(t *testing.T) {
 		header                http.Header
 		err                   error
 		good, wrong, recorded bool
+		unsure                bool
 		fate                  history.Fate
 	}{
 		"a commit":                     {kind: history.Append, status: 200, good: true, recorded: true, fate: history.Done},
@@ -33,6 +34,7 @@ func TestReading(t *testing.T) {
 		"a name that is gone":          {kind: history.Look, status: 404, good: true, recorded: true, fate: history.Refused},
 		"nothing was done":             {kind: history.Append, status: 503, header: retry},
 		"nothing was done, and when":   {kind: history.Append, status: 503, wrong: true},
+		"nothing was done this time":   {kind: history.Create, status: 503, header: retry, unsure: true, recorded: true, fate: history.Unknown},
 		"the outcome is open":          {kind: history.Append, status: 500, body: `{"error":{"type":"CommitStateUnknownException"}}`, recorded: true, fate: history.Unknown},
 		"the outcome of a read":        {kind: history.Load, status: 500, body: `{"error":{"type":"CommitStateUnknownException"}}`, wrong: true},
 		"an accident":                  {kind: history.Append, status: 500, body: `{"error":{"type":"InternalServerError"}}`, wrong: true},
@@ -47,7 +49,7 @@ func TestReading(t *testing.T) {
 				if c.header == nil {
 					c.header = http.Header{}
 				}
-				a.response = &client.Response{Status: c.status, Body: []byte(c.body), Header: c.header}
+				a.response = &client.Response{Status: c.status, Body: []byte(c.body), Header: c.header, Unsure: c.unsure}
 			}
 			got := a.read()
 			if got.good != c.good || (got.wrong != "") != c.wrong || got.recorded != c.recorded || got.recorded && got.fate != c.fate {
