@@ -14,7 +14,7 @@ func TestANodeWithoutAClusterTakesItsOwnKey(t *testing.T) {
 		t.Error(got)
 	}
 	n.must(t, 200, "GET", "/management/v1/members", "")
-	n.must(t, 503, "POST", "/management/v1/cluster/join", `{"addresses":["127.0.0.1:1"]}`)
+	n.must(t, 409, "POST", "/management/v1/cluster/join", `{"addresses":["127.0.0.1:1"]}`)
 	n.must(t, 400, "POST", "/management/v1/cluster/join", `{"addresses":["nowhere"]}`)
 	n.must(t, 409, "POST", "/management/v1/cluster/leave", "")
 	for _, path := range []string{"/v1/config", "/management/v1/warehouses", "/management/v1/tasks"} {
