@@ -43,7 +43,6 @@ func NewFiller(addresses []string, namespace, location string, document []byte) 
 	for _, growing := range []string{"snapshots", "snapshot-log", "metadata-log", "statistics", "partition-statistics"} {
 		delete(fields, growing)
 	}
-	fields["table-uuid"], fields["location"] = "", "" // each table has its own
 	head, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
@@ -99,7 +98,6 @@ func (f *Filler) transaction(first, last int) *command.Transaction {
 			MetadataLocation: fmt.Sprintf("%s/metadata/00000-%s.metadata.json", location, tableUUID),
 		}))
 		head := bytes.Replace(f.head, []byte(`"table-uuid":"`), []byte(`"table-uuid":"`+tableUUID), 1)
-		head = bytes.Replace(head, []byte(`"location":"`), []byte(`"location":"`+location), 1)
 		tx.Writes = append(tx.Writes,
 			command.PutValue(state.TableKey(f.warehouse, []string{f.namespace}, name), record),
 			command.PutValue(state.HeadKey(tableID), head),
