@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -101,33 +100,10 @@ func (k *keyring) write(keys [][]byte) error {
 	if err != nil {
 		return err
 	}
-	next := k.path + ".new"
-	file, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("cluster: gossip keyring: %w", err)
-	}
-	_, err = file.Write(append(raw, '\n'))
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(next, k.path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(k.path))
-	}
-	if err != nil {
+	if err := replaceFile(k.path, append(raw, '\n')); err != nil {
 		return fmt.Errorf("cluster: gossip keyring: %w", err)
 	}
 	return nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // ids names the keys; the first one encrypts.

@@ -117,18 +117,7 @@ func (f *snapshotFiles) seal(id string) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(f.path(id, ""), sealedIn+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(sum + "\n")
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	if err := os.Rename(file.Name(), f.path(id, sealedIn)); err != nil {
-		return err
-	}
-	return syncFolder(f.path(id, ""))
+	return replaceFile(f.path(id, sealedIn), []byte(sum+"\n"))
 }
 
 // setAside takes a damaged snapshot out of raft's sight and returns what it was.

@@ -27,19 +27,8 @@ func writeStopped(dir string, reason error) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil // the first reason counts
 	}
-	file, err := os.CreateTemp(dir, stoppedFile+"-*")
-	if err != nil {
-		return err
-	}
 	text := time.Now().UTC().Format(time.RFC3339) + " " + strings.ReplaceAll(reason.Error(), "\n", "; ") + "\n"
-	_, err = file.WriteString(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(dir)
+	return replaceFile(path, []byte(text))
 }
 
 // checkStopped refuses the folder of a node that was stopped for good.

@@ -121,15 +121,6 @@ func logError(err error) error {
 	return fmt.Errorf("cluster: raft log: %w", err)
 }
 
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}
-
 // removeHalfSnapshots removes what a crash left of snapshots that were being
 // written: raft does not count it, and never removes it.
 func removeHalfSnapshots(dir string) error {
