@@ -20,6 +20,10 @@ type Machine interface {
 	Applied() (index, term uint64)
 	// WaitApplied waits until the entry is applied.
 	WaitApplied(ctx context.Context, index uint64) error
+	// Ahead works out what committed entries do to the state before they are
+	// applied, ViewAhead returns the state as it then will be; see fsm.Machine.
+	Ahead(ctx context.Context, entries []fsm.Entry) (*fsm.Ahead, error)
+	ViewAhead(a *fsm.Ahead) (v *state.View, ok bool, err error)
 	// TimeMs returns replicated time and when this node learned it.
 	TimeMs() (replicated uint64, appliedAt time.Time)
 	// CommandVersions returns the command version that is in use in the cluster and

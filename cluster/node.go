@@ -52,10 +52,10 @@ type Node struct {
 
 	keyChanges sync.Mutex // leader: one change of gossip keys at a time
 
-	coalescer  *batcher // leader: proposals to the log
-	forwarder  *batcher // others: proposals to the leader
-	confirming *rounds  // leader: proof of leadership
-	asking     *rounds  // others: questions to the leader
+	coalescer  *batcher         // leader: proposals to the log
+	forwarder  *batcher         // others: proposals to the leader
+	confirming *rounds[uint64]  // leader: proof of leadership
+	asking     *rounds[current] // others: questions to the leader
 
 	// ctx ends when the node is being shut down.
 	ctx        context.Context

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/state"
 )
 
@@ -27,11 +28,25 @@ const (
 // roundTimeout bounds one question to the leader; who asked asks again.
 const roundTimeout = 2 * time.Second
 
-// proof is a moment and the index that was proven to contain all that was
-// acknowledged before it.
-type proof struct {
-	at    time.Time
+// current is what a linearizable read must show: everything up to the index.
+type current struct {
 	index uint64
+	// ahead is what this node has not applied of that; nil where it has to wait.
+	ahead *fsm.Ahead
+}
+
+// What a leader tells of entries that a reader lacks is bounded: by far fewer than
+// this in any second, a follower is behind its leader. Who lacks more waits.
+const (
+	aheadEntries = 64
+	aheadBytes   = 256 << 10
+)
+
+// proof is a moment and what was proven to contain all that was acknowledged
+// before it.
+type proof struct {
+	at time.Time
+	current
 }
 
 // View returns the state as current as asked for. The caller closes it.
@@ -46,8 +61,8 @@ func (n *Node) View(ctx context.Context, c Consistency, maxStaleness time.Durati
 		return n.machine.View()
 	case Bounded:
 		if p := n.proven.Load(); p != nil && time.Since(p.at) <= maxStaleness {
-			if applied, _ := n.machine.Applied(); applied >= p.index {
-				return n.machine.View()
+			if v, ok, err := n.show(p.current); ok || err != nil {
+				return v, err
 			}
 		}
 	case Linearizable:
@@ -55,15 +70,34 @@ func (n *Node) View(ctx context.Context, c Consistency, maxStaleness time.Durati
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
 	start := time.Now()
-	index, err := n.readIndex(ctx)
+	now, err := n.readIndex(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.machine.WaitApplied(ctx, index); err != nil {
-		return nil, fmt.Errorf("%w: entry %d is not applied here: %w", ErrUnavailable, index, err)
+	v, ok, err := n.show(now)
+	if err == nil && !ok {
+		if err := n.machine.WaitApplied(ctx, now.index); err != nil {
+			return nil, fmt.Errorf("%w: entry %d is not applied here: %w", ErrUnavailable, now.index, err)
+		}
+		v, err = n.machine.View()
 	}
-	n.prove(proof{at: start, index: index})
-	return n.machine.View()
+	if err == nil {
+		n.prove(proof{start, now})
+	}
+	return v, err
+}
+
+// show returns the state where it is current, without waiting; ok is false where
+// it is not.
+func (n *Node) show(now current) (v *state.View, ok bool, err error) {
+	if applied, _ := n.machine.Applied(); applied >= now.index {
+		v, err = n.machine.View()
+		return v, err == nil, err
+	}
+	if now.ahead == nil {
+		return nil, false, nil
+	}
+	return n.machine.ViewAhead(now.ahead)
 }
 
 func (n *Node) prove(p proof) {
@@ -80,51 +114,77 @@ func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
 	return n.machine.WaitApplied(ctx, index)
 }
 
-// readIndex returns an index that contains everything acknowledged before the
-// call. It waits for a leader as long as the context allows.
-func (n *Node) readIndex(ctx context.Context) (uint64, error) {
+// readIndex returns what contains everything acknowledged before the call. It
+// waits for a leader as long as the context allows.
+func (n *Node) readIndex(ctx context.Context) (current, error) {
 	pause := firstPause
 	for {
 		changed := n.leadership.signal.next()
 		start := time.Now()
-		index, err := n.askIndex(ctx)
+		now, err := n.askIndex(ctx)
 		n.opts.Events.readIndex(time.Since(start), err)
 		if err == nil {
-			return index, nil
+			return now, nil
 		}
 		if ended := n.pause(ctx, changed, &pause); ended != nil {
-			return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return current{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 }
 
-func (n *Node) askIndex(ctx context.Context) (uint64, error) {
+func (n *Node) askIndex(ctx context.Context) (current, error) {
 	if n.raft.State() == raft.Leader {
-		return n.confirming.join(ctx)
+		index, err := n.confirming.join(ctx)
+		return current{index: index}, err
 	}
 	return n.asking.join(ctx)
 }
 
 // askLeader asks the leader once, for all readers on this node that wait.
-func (n *Node) askLeader(ctx context.Context) (uint64, error) {
+func (n *Node) askLeader(ctx context.Context) (current, error) {
 	id, address := n.leader()
 	switch id {
 	case "":
-		return 0, errNoLeader
+		return current{}, errNoLeader
 	case n.opts.ID:
-		return 0, errTermNotOpen
+		return current{}, errTermNotOpen
 	}
 	ctx, end := n.caller.whileLeading(ctx, id)
 	defer end()
-	resp := &ReadIndexResponse{}
-	if err := n.caller.call(ctx, address, pathReadIndex, &ReadIndexRequest{TimeoutMs: remainingMs(ctx)}, resp); err != nil {
-		return 0, err
+	applied, _ := n.machine.Applied()
+	req, resp := &ReadIndexRequest{TimeoutMs: remainingMs(ctx), Lacks: applied + 1}, &ReadIndexResponse{}
+	if err := n.caller.call(ctx, address, pathReadIndex, req, resp); err != nil {
+		return current{}, err
 	}
 	if !resp.GetConfirmed() {
-		return 0, errNotLeader
+		return current{}, errNotLeader
 	}
 	n.clock.heard(resp.GetNowMs())
-	return resp.GetIndex(), nil
+	now := current{index: resp.GetIndex()}
+	if applied, _ := n.machine.Applied(); applied < now.index {
+		now.ahead = n.lookAhead(ctx, resp.GetEntries())
+	}
+	return now, nil
+}
+
+// lookAhead works out what entries do to the state that this node lacks. They are
+// in the leader's log, and in that of a majority, but perhaps not yet in this
+// node's: a read that waited for that would be as slow as the slowest disk.
+func (n *Node) lookAhead(ctx context.Context, entries []*LogEntry) *fsm.Ahead {
+	ahead, err := n.machine.Ahead(ctx, entriesOf(entries))
+	if err != nil {
+		n.logger.Debug("a read waits for entries to be applied", "error", err)
+		return nil
+	}
+	return ahead
+}
+
+func entriesOf(entries []*LogEntry) []fsm.Entry {
+	out := make([]fsm.Entry, 0, len(entries))
+	for _, e := range entries {
+		out = append(out, fsm.Entry{Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Data: e.GetData()})
+	}
+	return out
 }
 
 // answerReadIndex answers another node's question.
@@ -139,7 +199,32 @@ func (n *Node) answerReadIndex(ctx context.Context, req *ReadIndexRequest) (*Rea
 		n.logger.Debug("a read index was not confirmed", "error", err)
 		return &ReadIndexResponse{}, nil
 	}
-	return &ReadIndexResponse{Confirmed: true, Index: index, NowMs: n.knownTime()}, nil
+	return &ReadIndexResponse{Confirmed: true, Index: index, NowMs: n.knownTime(), Entries: n.lacking(req.GetLacks(), index)}, nil
+}
+
+// lacking returns the entries that a reader lacks, up to an index or beyond; none
+// where they are too many.
+func (n *Node) lacking(from, index uint64) []*LogEntry {
+	if from == 0 || from > index || index-from >= aheadEntries {
+		return nil
+	}
+	entries, err := n.Committed(from, aheadEntries, aheadBytes)
+	if err != nil {
+		n.logger.Debug("a reader has to wait for entries", "from", from, "error", err)
+		return nil
+	}
+	if len(entries) == 0 || entries[len(entries)-1].Index < index {
+		return nil
+	}
+	out := make([]*LogEntry, 0, len(entries))
+	size := 0
+	for _, e := range entries {
+		if size += len(e.Data); size > aheadBytes {
+			return nil
+		}
+		out = append(out, &LogEntry{Index: e.Index, Term: e.Term, Type: uint32(e.Type), Data: e.Data})
+	}
+	return out
 }
 
 // awaitOpen waits while this node is the leader but has not yet opened its term.

@@ -9,12 +9,12 @@ import (
 // rounds asks one question for all who wait for its answer. Who comes while a
 // question is under way shares the next one, never that: its answer may be from
 // before they came.
-type rounds struct {
-	ask     func(context.Context) (uint64, error)
+type rounds[T any] struct {
+	ask     func(context.Context) (T, error)
 	timeout time.Duration
 
 	mu      sync.Mutex
-	next    *round
+	next    *round[T]
 	running bool
 	closed  bool
 	ctx     context.Context
@@ -22,26 +22,26 @@ type rounds struct {
 	wg      sync.WaitGroup
 }
 
-type round struct {
-	done  chan struct{}
-	index uint64
-	err   error
+type round[T any] struct {
+	done   chan struct{}
+	answer T
+	err    error
 }
 
-func newRounds(timeout time.Duration, ask func(context.Context) (uint64, error)) *rounds {
+func newRounds[T any](timeout time.Duration, ask func(context.Context) (T, error)) *rounds[T] {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &rounds{ask: ask, timeout: timeout, ctx: ctx, cancel: cancel}
+	return &rounds[T]{ask: ask, timeout: timeout, ctx: ctx, cancel: cancel}
 }
 
 // join waits for the answer to a question that is asked after now.
-func (r *rounds) join(ctx context.Context) (uint64, error) {
+func (r *rounds[T]) join(ctx context.Context) (answer T, err error) {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
-		return 0, ErrClosed
+		return answer, ErrClosed
 	}
 	if r.next == nil {
-		r.next = &round{done: make(chan struct{})}
+		r.next = &round[T]{done: make(chan struct{})}
 	}
 	mine := r.next
 	if !r.running {
@@ -52,13 +52,13 @@ func (r *rounds) join(ctx context.Context) (uint64, error) {
 	r.mu.Unlock()
 	select {
 	case <-mine.done:
-		return mine.index, mine.err
+		return mine.answer, mine.err
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return answer, ctx.Err()
 	}
 }
 
-func (r *rounds) run() {
+func (r *rounds[T]) run() {
 	defer r.wg.Done()
 	for {
 		r.mu.Lock()
@@ -71,13 +71,13 @@ func (r *rounds) run() {
 		}
 		r.mu.Unlock()
 		ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
-		now.index, now.err = r.ask(ctx)
+		now.answer, now.err = r.ask(ctx)
 		cancel()
 		close(now.done)
 	}
 }
 
-func (r *rounds) close() {
+func (r *rounds[T]) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()

@@ -671,8 +671,10 @@ func (x *Verdict) GetIndex() uint64 {
 // ReadIndexRequest asks the leader up to where a node must have applied the log
 // for a read to be linearizable.
 type ReadIndexRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TimeoutMs     uint64                 `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	TimeoutMs uint64                 `protobuf:"varint,1,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	// The first entry that the node has not applied; 0 where it wants none.
+	Lacks         uint64 `protobuf:"varint,2,opt,name=lacks,proto3" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -714,12 +716,22 @@ func (x *ReadIndexRequest) GetTimeoutMs() uint64 {
 	return 0
 }
 
+func (x *ReadIndexRequest) GetLacks() uint64 {
+	if x != nil {
+		return x.Lacks
+	}
+	return 0
+}
+
 type ReadIndexResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// False where the node is not the leader, or could not prove it.
-	Confirmed     bool   `protobuf:"varint,1,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
-	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	NowMs         uint64 `protobuf:"varint,3,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`
+	Confirmed bool   `protobuf:"varint,1,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	Index     uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	NowMs     uint64 `protobuf:"varint,3,opt,name=now_ms,json=nowMs,proto3" json:"now_ms,omitempty"`
+	// All entries from the one that the node lacks to the index or beyond, where they
+	// are few: it can look at them before they are in its own log.
+	Entries       []*LogEntry `protobuf:"bytes,4,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -775,6 +787,83 @@ func (x *ReadIndexResponse) GetNowMs() uint64 {
 	return 0
 }
 
+func (x *ReadIndexResponse) GetEntries() []*LogEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// LogEntry is a committed entry of the log.
+type LogEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Index uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Term  uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	// Raft's number for what it is.
+	Type          uint32 `protobuf:"varint,3,opt,name=type,proto3" json:"type,omitempty"`
+	Data          []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogEntry) Reset() {
+	*x = LogEntry{}
+	mi := &file_cluster_rpc_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogEntry) ProtoMessage() {}
+
+func (x *LogEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_rpc_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
+func (*LogEntry) Descriptor() ([]byte, []int) {
+	return file_cluster_rpc_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LogEntry) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *LogEntry) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *LogEntry) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *LogEntry) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // StatusRequest asks a node how it is.
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -784,7 +873,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_cluster_rpc_proto_msgTypes[10]
+	mi := &file_cluster_rpc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +885,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_rpc_proto_msgTypes[10]
+	mi := &file_cluster_rpc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +898,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_rpc_proto_rawDescGZIP(), []int{10}
+	return file_cluster_rpc_proto_rawDescGZIP(), []int{11}
 }
 
 type StatusResponse struct {
@@ -841,7 +930,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_cluster_rpc_proto_msgTypes[11]
+	mi := &file_cluster_rpc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +942,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_rpc_proto_msgTypes[11]
+	mi := &file_cluster_rpc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +955,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_rpc_proto_rawDescGZIP(), []int{11}
+	return file_cluster_rpc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StatusResponse) GetId() string {
@@ -1038,14 +1127,21 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\tFATE_BUSY\x10\x03\x12\x10\n" +
 	"\fFATE_UNKNOWN\x10\x04\x12\r\n" +
 	"\tFATE_LATE\x10\x05\x12\x10\n" +
-	"\fFATE_INVALID\x10\x06\"1\n" +
+	"\fFATE_INVALID\x10\x06\"G\n" +
 	"\x10ReadIndexRequest\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\x01 \x01(\x04R\ttimeoutMs\"^\n" +
+	"timeout_ms\x18\x01 \x01(\x04R\ttimeoutMs\x12\x14\n" +
+	"\x05lacks\x18\x02 \x01(\x04R\x05lacks\"\x97\x01\n" +
 	"\x11ReadIndexResponse\x12\x1c\n" +
 	"\tconfirmed\x18\x01 \x01(\bR\tconfirmed\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x15\n" +
-	"\x06now_ms\x18\x03 \x01(\x04R\x05nowMs\"\x0f\n" +
+	"\x06now_ms\x18\x03 \x01(\x04R\x05nowMs\x127\n" +
+	"\aentries\x18\x04 \x03(\v2\x1d.floeberg.cluster.v1.LogEntryR\aentries\"\\\n" +
+	"\bLogEntry\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\rR\x04type\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"\x0f\n" +
 	"\rStatusRequest\"\xff\x03\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
@@ -1080,7 +1176,7 @@ func file_cluster_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cluster_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_cluster_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_cluster_rpc_proto_goTypes = []any{
 	(Verdict_Fate)(0),           // 0: floeberg.cluster.v1.Verdict.Fate
 	(*NodeMeta)(nil),            // 1: floeberg.cluster.v1.NodeMeta
@@ -1093,22 +1189,24 @@ var file_cluster_rpc_proto_goTypes = []any{
 	(*Verdict)(nil),             // 8: floeberg.cluster.v1.Verdict
 	(*ReadIndexRequest)(nil),    // 9: floeberg.cluster.v1.ReadIndexRequest
 	(*ReadIndexResponse)(nil),   // 10: floeberg.cluster.v1.ReadIndexResponse
-	(*StatusRequest)(nil),       // 11: floeberg.cluster.v1.StatusRequest
-	(*StatusResponse)(nil),      // 12: floeberg.cluster.v1.StatusResponse
-	(*command.Transaction)(nil), // 13: floeberg.command.v1.Transaction
+	(*LogEntry)(nil),            // 11: floeberg.cluster.v1.LogEntry
+	(*StatusRequest)(nil),       // 12: floeberg.cluster.v1.StatusRequest
+	(*StatusResponse)(nil),      // 13: floeberg.cluster.v1.StatusResponse
+	(*command.Transaction)(nil), // 14: floeberg.command.v1.Transaction
 }
 var file_cluster_rpc_proto_depIdxs = []int32{
 	4,  // 0: floeberg.cluster.v1.HelloRequest.founding:type_name -> floeberg.cluster.v1.Founder
 	4,  // 1: floeberg.cluster.v1.HelloResponse.founders:type_name -> floeberg.cluster.v1.Founder
 	6,  // 2: floeberg.cluster.v1.ProposeRequest.proposals:type_name -> floeberg.cluster.v1.Proposal
-	13, // 3: floeberg.cluster.v1.Proposal.transaction:type_name -> floeberg.command.v1.Transaction
+	14, // 3: floeberg.cluster.v1.Proposal.transaction:type_name -> floeberg.command.v1.Transaction
 	8,  // 4: floeberg.cluster.v1.ProposeResponse.verdicts:type_name -> floeberg.cluster.v1.Verdict
 	0,  // 5: floeberg.cluster.v1.Verdict.fate:type_name -> floeberg.cluster.v1.Verdict.Fate
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	11, // 6: floeberg.cluster.v1.ReadIndexResponse.entries:type_name -> floeberg.cluster.v1.LogEntry
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_cluster_rpc_proto_init() }
@@ -1122,7 +1220,7 @@ func file_cluster_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_rpc_proto_rawDesc), len(file_cluster_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

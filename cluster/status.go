@@ -142,9 +142,9 @@ func (n *Node) notReady() string {
 // it only bit by bit.
 func (n *Node) catchUp(ctx context.Context) {
 	for {
-		index, err := n.readIndex(ctx)
+		now, err := n.readIndex(ctx)
 		if err == nil {
-			err = n.machine.WaitApplied(ctx, index)
+			err = n.machine.WaitApplied(ctx, now.index)
 		}
 		if err == nil {
 			n.caughtUp.Store(true)

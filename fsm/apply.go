@@ -24,8 +24,8 @@ func (m *Machine) Apply(log *raft.Log) any {
 // machine: the entries before it are applied, the entry and all after it are not,
 // and their answers are the error.
 func (m *Machine) ApplyBatch(logs []*raft.Log) []any {
-	m.applying.Lock()
-	defer m.applying.Unlock()
+	m.applying.lock()
+	defer m.applying.give()
 	answers := make([]any, len(logs))
 	applied, err := m.applyAll(logs, answers)
 	if err == nil {

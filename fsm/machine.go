@@ -22,8 +22,8 @@ type Machine struct {
 	cache  *pebble.Cache
 	folder *folder
 
-	// applying is held by whoever changes the state.
-	applying sync.Mutex
+	// applying is held by whoever changes the state, or needs it not to change.
+	applying turn
 	// nextExpiry is no later than the first row of the expiry index: sweeping looks
 	// only when it is due, and starts there instead of at rows long deleted.
 	nextExpiry uint64
@@ -67,7 +67,7 @@ func Open(opts Options) (_ *Machine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Machine{opts: opts, folder: f, cache: pebble.NewCache(opts.CacheBytes), halted: make(chan struct{})}
+	m := &Machine{opts: opts, folder: f, cache: pebble.NewCache(opts.CacheBytes), applying: make(turn, 1), halted: make(chan struct{})}
 	m.pos.Store(&moment{})
 	defer func() {
 		if err != nil {
@@ -201,8 +201,8 @@ func (m *Machine) acquire() (*store, error) {
 // closes and the folder is unlocked with the last of them. Closing again does
 // nothing.
 func (m *Machine) Close() error {
-	m.applying.Lock()
-	defer m.applying.Unlock()
+	m.applying.lock()
+	defer m.applying.give()
 	m.current.Lock()
 	s, was := m.store, m.closed
 	m.closed = true
@@ -281,5 +281,10 @@ func (m *Machine) View() (*state.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return state.NewView(&reader{snap: h.snap, nowMs: h.pos.timeMs}, h.pos.index, h.pos.timeMs, h.release), nil
+	return h.view(), nil
+}
+
+// view is a view of it, which lets go of it in the end.
+func (h *held) view() *state.View {
+	return state.NewView(&reader{snap: h.snap, nowMs: h.pos.timeMs}, h.pos.index, h.pos.timeMs, h.release)
 }

@@ -23,8 +23,8 @@ const restoreTableBytes = 64 << 20
 // the old one stay readable.
 func (m *Machine) Restore(stream io.ReadCloser) (err error) {
 	defer func() { err = errors.Join(err, stream.Close()) }()
-	m.applying.Lock()
-	defer m.applying.Unlock()
+	m.applying.lock()
+	defer m.applying.give()
 	if err := m.failure(); err != nil {
 		return err
 	}

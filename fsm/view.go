@@ -12,7 +12,9 @@ import (
 
 // reader reads the values of one unchanging state, as a view does.
 type reader struct {
-	snap  *pebble.Snapshot
+	snap *pebble.Snapshot
+	// ahead is what is read in place of what the snapshot has; nil is nothing.
+	ahead *Ahead
 	nowMs uint64
 }
 
@@ -32,24 +34,37 @@ func (r *reader) Get(key []byte) (state.Value, bool, error) {
 	if err := readable(key); err != nil {
 		return state.Value{}, false, err
 	}
-	raw, closer, err := r.snap.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return state.Value{}, false, nil
-	}
+	v, ok, err := r.stored(key)
 	if err != nil {
 		return state.Value{}, false, fmt.Errorf("fsm: read key %x: %w", key, err)
 	}
-	v, err := parseValue(raw)
-	if err == nil {
-		v.data = bytes.Clone(v.data)
-	}
-	if err := errors.Join(err, closer.Close()); err != nil {
-		return state.Value{}, false, fmt.Errorf("key %x: %w", key, err)
-	}
-	if !v.live(r.nowMs) {
+	if !ok || !v.live(r.nowMs) {
 		return state.Value{}, false, nil
 	}
 	return state.Value{Data: v.data, Revision: v.revision}, true, nil
+}
+
+// stored returns the value under key, live or not.
+func (r *reader) stored(key []byte) (v storedValue, ok bool, err error) {
+	if r.ahead != nil {
+		if raw, known := r.ahead.get(key); known {
+			if raw == nil {
+				return v, false, nil
+			}
+			v, err = parseValue(bytes.Clone(raw))
+			return v, err == nil, err
+		}
+	}
+	raw, closer, err := r.snap.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return v, false, nil
+	}
+	if err != nil {
+		return v, false, err
+	}
+	// The bytes are the store's, until they are given back.
+	v, err = parseValue(bytes.Clone(raw))
+	return v, err == nil, errors.Join(err, closer.Close())
 }
 
 // Scan calls fn for each key of the range in order until it returns false.
@@ -57,9 +72,13 @@ func (r *reader) Scan(rng state.KeyRange, fn func(key []byte, v state.Value) boo
 	if err := readable(rng.Start); err != nil {
 		return err
 	}
-	return scanLive(r.snap, rng.Start, rng.End, r.nowMs, func(key []byte, v storedValue) bool {
+	each := func(key []byte, v storedValue) bool {
 		return fn(key, state.Value{Data: v.data, Revision: v.revision})
-	})
+	}
+	if r.ahead != nil {
+		return r.ahead.scan(r.snap, rng, each)
+	}
+	return scanLive(r.snap, rng.Start, rng.End, r.nowMs, each)
 }
 
 // scanLive calls fn for each live value with start <= key < end until it returns

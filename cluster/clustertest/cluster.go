@@ -32,6 +32,9 @@ type Options struct {
 	Nodes int
 	// Adjust changes a node's options before each start.
 	Adjust func(i int, o *cluster.Options)
+	// Machine is put between a node and its state machine, at each start. Default:
+	// nothing is.
+	Machine func(i int, m *fsm.Machine) cluster.Machine
 	// NewestCommand is the newest command version that a node applies, at each start;
 	// 0 is what this program does. Default: 0 for all.
 	NewestCommand func(i int) uint32
@@ -189,7 +192,11 @@ func (c *Cluster) TryStartNode(i int) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	node, err := cluster.Start(ctx, opts, machine)
+	var seen cluster.Machine = machine
+	if c.opts.Machine != nil {
+		seen = c.opts.Machine(i, machine)
+	}
+	node, err := cluster.Start(ctx, opts, seen)
 	if err != nil {
 		return errors.Join(err, machine.Close())
 	}
