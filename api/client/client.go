@@ -291,6 +291,9 @@ func noAnswer(base string, r *request, err error) error {
 		err = fmt.Errorf("no answer in time: %w", err)
 	case errors.Is(err, context.Canceled):
 		err = fmt.Errorf("given up: %w", err)
+	case errors.Is(err, io.EOF):
+		// The ports of the cluster and of gossip do so, too.
+		err = fmt.Errorf("the connection was closed without an answer: is that the node's address for HTTP? (%w)", err)
 	}
 	if r.change() && !mayRepeat(r, err) {
 		return fmt.Errorf("%s: %w; the change may have been made or not: look before you repeat it", base, err)

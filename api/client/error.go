@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// typeNoEndpoint is the type of the refusal of a path that is not served.
+const typeNoEndpoint = "NoSuchEndpointException"
+
 // Error is a server's refusal.
 type Error struct {
 	// Status is the answer's, Type the name by which Iceberg's clients know it.
@@ -33,6 +36,8 @@ func (e *Error) Error() string {
 		text = "the key is not valid here: give one with --key or FLOEBERG_KEY"
 	case e.Type != "" && e.Status >= http.StatusInternalServerError:
 		text = fmt.Sprintf("%s (%d %s from %s)", text, e.Status, e.Type, e.Address)
+	case e.Type == typeNoEndpoint:
+		text = fmt.Sprintf("%s does not know this request: --addr takes a node's address without a path, and the node may be of another version than this command", e.Address)
 	case e.Type == "":
 		text = fmt.Sprintf("%s is no floeberg: it answers %d %s", e.Address, e.Status, text)
 	}

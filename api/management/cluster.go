@@ -191,6 +191,10 @@ func (a *api) transfer(ctx context.Context, c *serve.Call) (*serve.Reply, error)
 	}
 	leader := to.To
 	if leader == "" {
+		// Who it became is known here when this node has heard from it.
+		if err := a.cluster.CatchUp(ctx); err != nil {
+			return nil, err
+		}
 		status, err := a.cluster.Status(ctx)
 		if err != nil {
 			return nil, err

@@ -122,7 +122,7 @@ func TestBackupKeygen(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), made.Recipient) || strings.Contains(stdout, "SECRET") {
 		t.Errorf("%v", err)
 	}
-	if code, _, stderr := command(t, "backup", "keygen", "--out", file); code != exitFailed || !strings.Contains(stderr, "exists") {
+	if code, _, stderr := command(t, "backup", "keygen", "--out", file); code != exitFailed || !strings.Contains(stderr, file+" is there already: nothing is overwritten") {
 		t.Errorf("a second time: exit code %d, %q", code, stderr)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +91,11 @@ such command.`,
 			var addresses []string
 			for _, arg := range args {
 				addresses = append(addresses, strings.Split(arg, ",")...)
+			}
+			for _, address := range addresses {
+				if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+					return &usageError{fmt.Errorf("expected gossip addresses, such as 10.0.0.1:8183, not %q (see %s --help)", address, cmd.CommandPath())}
+				}
 			}
 			return changeCluster(cmd, connect, "/join", management.JoinRequest{Addresses: addresses})
 		},

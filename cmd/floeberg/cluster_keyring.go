@@ -22,7 +22,7 @@ func clusterKeyringCommand(connect connect) *cobra.Command {
 ids; they are never shown. A key is changed in three steps, each of which every node
 must take before the next one:
 
-  floeberg cluster keyring generate > new.key
+  (umask 077; floeberg cluster keyring generate > new.key)
   floeberg cluster keyring install - < new.key
   floeberg cluster keyring use ID
   floeberg cluster keyring remove OLD-ID

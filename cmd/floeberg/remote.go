@@ -91,11 +91,15 @@ func (r *remote) print(value any, asText func(io.Writer) error) error {
 	return asText(r.out)
 }
 
-// oneArg wants one argument and says what it is.
+// oneArg wants one argument and says what it is. An empty one is most often a
+// shell's variable that is not set.
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 {
+		switch {
+		case len(args) == 1 && args[0] != "":
 			return nil
+		case len(args) == 1:
+			return emptyArg(cmd)
 		}
 		return &usageError{fmt.Errorf("expected %s, not %d arguments (see %s --help)", what, len(args), cmd.CommandPath())}
 	}
@@ -103,10 +107,17 @@ func oneArg(what string) cobra.PositionalArgs {
 
 // atMostOneArg takes one argument or none.
 func atMostOneArg(cmd *cobra.Command, args []string) error {
-	if len(args) <= 1 {
-		return nil
+	switch {
+	case len(args) > 1:
+		return noArgs(cmd, args[1:])
+	case len(args) == 1 && args[0] == "":
+		return emptyArg(cmd)
 	}
-	return noArgs(cmd, args[1:])
+	return nil
+}
+
+func emptyArg(cmd *cobra.Command) error {
+	return &usageError{fmt.Errorf("the argument is empty (see %s --help)", cmd.CommandPath())}
 }
 
 // nameArg reads a namespace's name.

@@ -33,6 +33,8 @@ func proposalError(err error) error {
 		return nil
 	case errors.Is(err, cluster.ErrUnknown):
 		return fmt.Errorf("%w: %w", catalog.ErrOutcomeUnknown, err)
+	case errors.Is(err, cluster.ErrUnavailable) && errors.Is(err, cluster.ErrRemoved):
+		return fmt.Errorf("%w: %w: %w", catalog.ErrNotProposed, catalog.ErrNotMember, err)
 	case errors.Is(err, cluster.ErrBusy):
 		return fmt.Errorf("%w: %w", catalog.ErrQueueFull, err)
 	case errors.Is(err, cluster.ErrUnavailable), errors.Is(err, cluster.ErrInvalidTransaction):
@@ -43,7 +45,11 @@ func proposalError(err error) error {
 
 // View implements catalog.Log.
 func (l *catalogLog) View(ctx context.Context, read catalog.Read) (*state.View, error) {
-	return l.node.View(ctx, clusterConsistency(read.Consistency), read.MaxStaleness)
+	v, err := l.node.View(ctx, clusterConsistency(read.Consistency), read.MaxStaleness)
+	if errors.Is(err, cluster.ErrRemoved) {
+		return nil, fmt.Errorf("%w: %w", catalog.ErrNotMember, err)
+	}
+	return v, err
 }
 
 // WaitApplied implements catalog.Log.

@@ -22,6 +22,7 @@ func TestProposalErrors(t *testing.T) {
 	for _, tc := range []struct{ from, want error }{
 		{cluster.ErrUnavailable, catalog.ErrNotProposed},
 		{cluster.ErrInvalidTransaction, catalog.ErrNotProposed},
+		{fmt.Errorf("%w: %w", cluster.ErrUnavailable, cluster.ErrRemoved), catalog.ErrNotProposed},
 		{cluster.ErrBusy, catalog.ErrQueueFull},
 		{cluster.ErrUnknown, catalog.ErrOutcomeUnknown},
 		{cluster.ErrClosed, catalog.ErrOutcomeUnknown},
@@ -31,7 +32,7 @@ func TestProposalErrors(t *testing.T) {
 		{fmt.Errorf("%w: %w", cluster.ErrUnknown, cluster.ErrUnavailable), catalog.ErrOutcomeUnknown},
 	} {
 		got := proposalError(fmt.Errorf("context: %w", tc.from))
-		if !errors.Is(got, tc.want) || !errors.Is(got, tc.from) {
+		if !errors.Is(got, tc.want) || !errors.Is(got, tc.from) || errors.Is(got, catalog.ErrNotMember) != errors.Is(tc.from, cluster.ErrRemoved) {
 			t.Errorf("%v became %v", tc.from, got)
 		}
 		for _, other := range []error{catalog.ErrNotProposed, catalog.ErrQueueFull, catalog.ErrOutcomeUnknown} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -125,7 +126,10 @@ func MakeSnapshotKey(file string) (recipient string, err error) {
 		return "", err
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return "", fmt.Errorf("%s is there already: nothing is overwritten; name another file, or move it away", file)
+	case err != nil:
 		return "", err
 	}
 	if _, err := f.WriteString(text); err != nil {

@@ -125,7 +125,7 @@ func (k *Keys) Encrypt(w io.Writer) (io.WriteCloser, error) {
 // Decrypt returns a reader of what was encrypted for one of the keys.
 func (k *Keys) Decrypt(r io.Reader) (io.Reader, error) {
 	if !k.CanDecrypt() {
-		return nil, fmt.Errorf("%w: it is encrypted, and there is no secret key to open it with", ErrKey)
+		return nil, fmt.Errorf("%w: it is encrypted, and there is no secret key to open it with: give one with --snapshot-key", ErrKey)
 	}
 	in, err := age.Decrypt(r, k.identities...)
 	var other *age.NoIdentityMatchError

@@ -15,6 +15,9 @@ import (
 var (
 	// ErrNotProposed is returned when the transaction certainly did not and will not apply.
 	ErrNotProposed = errors.New("nothing was proposed")
+	// ErrNotMember is returned, beside ErrNotProposed, when the node was taken out of
+	// its cluster: no repeat on it will do. View returns it too.
+	ErrNotMember = errors.New("the node is in no cluster any more")
 	// ErrQueueFull is returned when a bounded queue had no place: nothing was proposed.
 	ErrQueueFull = errors.New("too many changes are waiting")
 	// ErrOutcomeUnknown is returned when the transaction may have applied, or may yet.
@@ -161,7 +164,10 @@ func New(opts Options) (*Catalog, error) {
 // view gives a read's state, or the refusal that clients get where there is none.
 func (c *Catalog) view(ctx context.Context, read Read) (*state.View, error) {
 	v, err := c.log.View(ctx, read)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotMember):
+		return nil, refuseBecause(KindUnavailable, err, "This node was removed from its cluster; ask another one")
+	case err != nil:
 		return nil, refuseBecause(KindUnavailable, err, "The catalog can't prove its state current now; try again")
 	}
 	if read.Consistency == Linearizable {

@@ -246,6 +246,9 @@ func (c *Catalog) propose(ctx context.Context, ch Change, p *plan) (next, error)
 	case errors.Is(err, ErrQueueFull):
 		abandon()
 		return finished, refuseBecause(KindBusy, err, "Too many changes are waiting; nothing was changed, try again")
+	case errors.Is(err, ErrNotMember):
+		abandon()
+		return finished, refuseBecause(KindUnavailable, err, "This node was removed from its cluster and nothing was changed; ask another one")
 	case errors.Is(err, ErrNotProposed):
 		abandon()
 		return finished, refuseBecause(KindUnavailable, err, "There is no leader to take the change; nothing was changed, try again")

@@ -240,7 +240,7 @@ func TestUnknownOutcomeKeepsTheFile(t *testing.T) {
 
 func TestNothingProposedLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for want, cause := range map[Kind]error{KindUnavailable: ErrNotProposed, KindBusy: ErrQueueFull} {
+	for cause, want := range map[error]Kind{ErrNotProposed: KindUnavailable, ErrNotMember: KindUnavailable, ErrQueueFull: KindBusy} {
 		s := newSite(t)
 		c := s.node()
 		mustNamespace(t, c, "ns")

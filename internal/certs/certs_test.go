@@ -201,6 +201,7 @@ func TestWhatCanNotBeSigned(t *testing.T) {
 	}{
 		"no host":            {certs.NodeOptions{ID: "n1", Hosts: []string{""}}, "without host"},
 		"a port":             {certs.NodeOptions{ID: "n1", Hosts: []string{"n1:8182"}}, "leave the port away: n1"},
+		"an IP misspelled":   {certs.NodeOptions{ID: "n1", Hosts: []string{"10.0.0.999"}}, "expected a name or an address"},
 		"a port of an IP":    {certs.NodeOptions{ID: "n1", Hosts: []string{"10.0.0.1:8182"}}, "leave the port away: 10.0.0.1"},
 		"a URL":              {certs.NodeOptions{ID: "n1", Hosts: []string{"https://n1"}}, "https://n1"},
 		"a space":            {certs.NodeOptions{ID: "n1", Hosts: []string{"n1 n2"}}, "n1 n2"},

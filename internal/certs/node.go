@@ -154,6 +154,10 @@ func hostName(text string) bool {
 	if text == "" || len(text) > maxHostName {
 		return false
 	}
+	// No top level is a number: it is an address that was misspelled.
+	if top := text[strings.LastIndexByte(text, '.')+1:]; top != "" && strings.Trim(top, "0123456789") == "" && top != text {
+		return false
+	}
 	for label := range strings.SplitSeq(text, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 			return false

@@ -66,7 +66,7 @@ func newPlan(ctx context.Context, place *Place, own string, r Request) (*plan, e
 		return nil, err
 	}
 	if p.snapshot.Encryption != nil && !place.Keys.CanDecrypt() {
-		return nil, fmt.Errorf("%w: snapshot %s is encrypted for %s, and this node has no secret key to open it with",
+		return nil, fmt.Errorf("%w: snapshot %s is encrypted for %s, and this node has no secret key to open it with: give its --snapshot-key file one",
 			backup.ErrKey, p.snapshot.ID, strings.Join(p.snapshot.Encryption.Recipients, ", "))
 	}
 	return p, nil
@@ -91,7 +91,7 @@ func sourceCluster(ctx context.Context, place *Place, own, asked string) (string
 	case len(there) == 1 && there[0] == own:
 		return own, nil
 	default:
-		return "", fmt.Errorf("%w: this cluster is %s, those in %s are of %s; name the one to restore",
+		return "", fmt.Errorf("%w: this cluster is %s, those in %s are of %s; name the one to restore (--cluster-id)",
 			ErrForeign, own, place.Root, strings.Join(there, ", "))
 	}
 }

@@ -273,6 +273,7 @@ func TestNodesComeAndGo(t *testing.T) {
 	}
 	do(t, left, http.StatusServiceUnavailable, client.NamespaceRequest(left, nil, fresh("ns")))
 	refusedRun(t, leader, "was removed", "cluster", "status")
+	refusedRun(t, leader, "was removed", "namespace", "list", "--timeout", "5s")
 	refusedRun(t, replica, "has no vote", "cluster", "transfer", replica.ID)
 	mustRun(t, replica, "cluster", "promote", replica.ID)
 	var stay []string
