@@ -79,6 +79,9 @@ func (f *finder) due(r *Runner) ([]found, error) {
 	return due, err
 }
 
+// forget makes the next look a search, whether or not the state has changed.
+func (f *finder) forget() { f.index = 0 }
+
 // dueAt is when this node may take a task.
 func (f *finder) dueAt(r *Runner, task *state.Task) uint64 {
 	if lease := task.GetLease(); lease != nil && lease.Node != r.opts.Node {

@@ -193,6 +193,9 @@ func (r *Runner) loop() {
 		case <-pause.C:
 		case <-r.kick:
 		case <-r.ended:
+			// A look that came after the end was written down, and before the task's slot
+			// was free, has passed over it.
+			r.finder.forget()
 		case <-r.closing.Done():
 			pause.Stop()
 			return
