@@ -2,7 +2,9 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,8 @@ type record struct {
 	revision uint64
 	// unsure is set while it is not known what became of the last step.
 	unsure bool
+	// late is set while a step of which nothing is known may still be carried out.
+	late bool
 }
 
 // step is what a transaction does besides writing the record.
@@ -54,6 +58,21 @@ func (r *record) update(ctx context.Context, s step, change func(*state.Restore)
 			return err
 		}
 	}
+	late := r.late
+	err := r.try(ctx, s, change)
+	if late && errors.Is(err, errTakenOver) {
+		// The step of which nothing was known was carried out just before this one, or
+		// it really is another node's.
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+		return r.try(ctx, s, change)
+	}
+	return err
+}
+
+// try changes the record as it is known.
+func (r *record) try(ctx context.Context, s step, change func(*state.Restore)) error {
 	next, ok := proto.Clone(r.current).(*state.Restore)
 	if !ok {
 		return fmt.Errorf("restore: a record that is none: %T", next)
@@ -79,7 +98,7 @@ func (r *record) update(ctx context.Context, s step, change func(*state.Restore)
 	result, err := r.log.Propose(ctx, &command.Transaction{
 		Preconditions: append([]*command.Precondition{mine}, s.preconditions...),
 		// The record comes last: a step may have removed it with other things.
-		Writes:  append(s.writes, command.PutValue(key, value)),
+		Writes:  slices.Concat(s.writes, []*command.Write{command.PutValue(key, value)}),
 		Restore: s.restore,
 	})
 	switch {
@@ -95,7 +114,7 @@ func (r *record) update(ctx context.Context, s step, change func(*state.Restore)
 	case result.Outcome != command.Applied:
 		return fmt.Errorf("restore: %w: the log took too long", context.DeadlineExceeded)
 	}
-	r.current, r.revision = next, result.Revision
+	r.current, r.revision, r.late = next, result.Revision, false
 	return r.log.WaitApplied(ctx, result.Index)
 }
 
@@ -113,6 +132,8 @@ func (r *record) look(ctx context.Context) error {
 	case rec.GetId() != r.current.GetId() || rec.GetNode() != r.current.GetNode():
 		return errTakenOver
 	}
+	// Where nothing has changed, the step may still be on its way.
+	r.late = revision == r.revision
 	r.current, r.revision, r.unsure = rec, revision, false
 	return nil
 }
