@@ -18,10 +18,9 @@ import (
 	"github.com/floeberg/floeberg/cluster/clustertest"
 )
 
-// sameCluster checks that all nodes are in one cluster, with the same members.
-func sameCluster(t *testing.T, c *clustertest.Cluster) {
-	t.Helper()
-	c.WaitReady()
+// identified waits until all nodes know the cluster's id, which comes through the
+// log: a node is ready without it.
+func identified(c *clustertest.Cluster) {
 	c.Await("one identity on all nodes", func() string {
 		for i := range c.Len() {
 			if id := c.Node(i).ClusterID(); id == "" || id != c.Node(0).ClusterID() {
@@ -30,6 +29,13 @@ func sameCluster(t *testing.T, c *clustertest.Cluster) {
 		}
 		return ""
 	})
+}
+
+// sameCluster checks that all nodes are in one cluster, with the same members.
+func sameCluster(t *testing.T, c *clustertest.Cluster) {
+	t.Helper()
+	c.WaitReady()
+	identified(c)
 	// A founder that was killed before it had anything on disk has its vote back only
 	// after it was let in again.
 	want := []string{"n1", "n2", "n3"}
@@ -140,12 +146,14 @@ func TestRestartFindsItsState(t *testing.T) {
 func TestNewNodeDoesNotFoundASecondCluster(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, clustertest.Options{})
+	identified(c)
 	for _, expect := range []int{1, 3, cluster.NeverFound} {
 		other := clustertest.Start(t, clustertest.Options{Nodes: 1, Stopped: true, Adjust: func(_ int, o *cluster.Options) {
 			o.ID, o.BootstrapExpect, o.Join = fmt.Sprintf("late%d", expect), expect, []string{c.GossipAddress(0)}
 		}})
 		other.StartNode(0)
 		other.WaitReady()
+		identified(other)
 		if got, want := other.Node(0).ClusterID(), c.Node(0).ClusterID(); got != want {
 			t.Errorf("with bootstrap-expect %d it is in cluster %q, not %q", expect, got, want)
 		}

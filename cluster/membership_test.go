@@ -76,13 +76,13 @@ func TestGrowAndShrink(t *testing.T) {
 	c.StartNode(3)
 	c.StartNode(4)
 	awaitRoles(t, c, 4, voters("n1", "n2", "n3", "n4", "n5"))
-	o, err := c.Node(3).Overview(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.FailureTolerance != 2 || o.Leader == "" || len(o.Warnings) != 0 {
-		t.Errorf("five voters: %+v", o)
-	}
+	c.Await("five voters without a warning", func() string {
+		o, err := c.Node(3).Overview(t.Context())
+		if err != nil || o.FailureTolerance != 2 || o.Leader == "" || len(o.Warnings) != 0 {
+			return fmt.Sprintf("%+v, %v", o, err)
+		}
+		return ""
+	})
 	c.KillNode(1)
 	c.KillNode(2)
 	mustPropose(t, c.Node(4), put("a", "2"))

@@ -157,6 +157,7 @@ func TestRecover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := clustertest.Start(t, clustertest.Options{})
+			identified(c)
 			leader := c.Leader()
 			n := c.Node(leader)
 			for i := range 20 {
@@ -198,9 +199,12 @@ func TestRecover(t *testing.T) {
 			if v, _, err := read(t.Context(), n, cluster.Linearizable, "nobody was told"); v != "1" || err != nil {
 				t.Errorf("the last entry: %q, %v", v, err)
 			}
-			if n.ClusterID() != id {
-				t.Errorf("cluster %s has become %s", id, n.ClusterID())
-			}
+			c.Await("the identity", func() string {
+				if got := n.ClusterID(); got != id {
+					return fmt.Sprintf("cluster %s has become %q", id, got)
+				}
+				return ""
+			})
 			mustPropose(t, n, put("goes on", "1"))
 			if _, _, err := c.Machine(leader).VerifyChecksum(t.Context()); err != nil {
 				t.Error(err)

@@ -250,6 +250,7 @@ func TestCertificatesAreWarnedOf(t *testing.T) {
 	if len(got) != 2 || got[0].Use != cluster.CertificateNode || got[0].Subject != "CN=n1" || got[1].Use != cluster.CertificateAuthority || got[1].Subject != "CN=cluster CA" {
 		t.Fatalf("%+v", got)
 	}
+	identified(c)
 	// Its certificates are of an hour: every node that looks at the cluster is told.
 	overview, err := c.Node(0).Overview(t.Context())
 	if err != nil || len(overview.Warnings) != 2 || !strings.HasPrefix(overview.Warnings[0], "n1: the certificate of this node expires") {

@@ -3,8 +3,8 @@ package app_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/floeberg/floeberg/cluster/clustertest"
 )
 
 // A node that was stopped leaves nothing running.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { clustertest.VerifyTestMain(m) }
