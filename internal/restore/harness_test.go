@@ -193,8 +193,14 @@ func (o *origin) clusterID() string { return o.vault.ClusterID() }
 // restorer is one on a node of a new cluster.
 func (o *origin) restorer(c *clustertest.Cluster, i int, place *restore.Place) *restore.Restorer {
 	o.t.Helper()
+	return o.restorerOver(log{c.Node(i), c.Machine(i)}, c, i, place)
+}
+
+// restorerOver is one that sees its node as l.
+func (o *origin) restorerOver(l restore.Log, c *clustertest.Cluster, i int, place *restore.Place) *restore.Restorer {
+	o.t.Helper()
 	r, err := restore.New(restore.Options{
-		Log: log{c.Node(i), c.Machine(i)},
+		Log: l,
 		Open: func(_ context.Context, url string) (*restore.Place, error) {
 			if url != "" && url != o.root {
 				return nil, backup.ErrNoStore

@@ -151,8 +151,7 @@ func viewFile(key []byte, v state.Value) (*state.MissingFile, error) {
 	return &state.MissingFile{Warehouse: warehouse, Namespace: namespace, Name: name, View: true, MetadataLocation: rec.GetMetadataLocation()}, err
 }
 
-// heartbeat renews the lease while work goes on that changes nothing. A beat that
-// is under way is not cut short: it would not be known what became of it.
+// heartbeat renews the lease while work goes on that changes nothing.
 func (r *Restorer) heartbeat(ctx context.Context, stop <-chan struct{}, rec *record, tell func(*state.Restore)) {
 	ticker := time.NewTicker(r.opts.Beat)
 	defer ticker.Stop()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -400,6 +401,75 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if got := ended(t, c, second, "op"); got.Status != restore.Done || got.Checksum != m.StateChecksum || got.Node != clustertest.ID(1) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// late is a log in which one step is carried out only after whoever took it has given
+// up: with the next one.
+type late struct {
+	log
+	mu    sync.Mutex
+	armed chan struct{} // closed to hold the next step up
+	held  chan struct{} // closed when one is
+	tx    *command.Transaction
+}
+
+func (l *late) Propose(ctx context.Context, tx *command.Transaction) (command.Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if before := l.tx; before != nil {
+		l.tx = nil
+		if r, err := l.log.Propose(ctx, before); err != nil || r.Outcome != command.Applied {
+			return r, errors.Join(err, errors.New("the step that was held up was not carried out"))
+		}
+		return l.log.Propose(ctx, tx)
+	}
+	select {
+	case <-l.armed:
+	default:
+		return l.log.Propose(ctx, tx)
+	}
+	select {
+	case <-l.held:
+		return l.log.Propose(ctx, tx)
+	default:
+	}
+	close(l.held)
+	l.tx = tx
+	return command.Result{}, context.Canceled
+}
+
+// A node that stops gives the restore back, though nothing is known of its last beat
+// and that comes in between.
+func TestStopsAmongBeats(t *testing.T) {
+	t.Parallel()
+	o := newOrigin(t, nil)
+	o.tables(0, 5)
+	m := o.snapshot()
+	c := single(t)
+	s := slow{o.store, make(chan struct{}), make(chan struct{}), &sync.Once{}}
+	place := o.place()
+	place.Store = s
+	l := &late{log: log{c.Node(0), c.Machine(0)}, armed: make(chan struct{}), held: make(chan struct{})}
+	first, second := o.restorerOver(l, c, 0, place), o.restorer(c, 0, o.place())
+	q := restore.Request{ID: "op", ClusterID: o.clusterID()}
+	if _, err := first.Start(within(t, 20*time.Second), q); err != nil {
+		t.Fatal(err)
+	}
+	<-s.begun
+	close(l.armed)
+	<-l.held
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := second.Get(within(t, 20*time.Second), ""); err != nil || got.Status != restore.Interrupted {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := second.Start(within(t, 20*time.Second), q); err != nil {
+		t.Error(err)
+	}
+	if got := ended(t, c, second, "op"); got.Status != restore.Done || got.Checksum != m.StateChecksum {
 		t.Errorf("%+v", got)
 	}
 }
