@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -65,7 +64,7 @@ type App struct {
 
 	folder      *folder
 	certificate *certificate
-	listener    net.Listener
+	door        *door
 	handler     *gate
 	server      *http.Server
 	giveUp      context.CancelFunc // ends the contexts of all requests
@@ -113,8 +112,8 @@ func New(opts Options) (*App, error) {
 	return a, nil
 }
 
-// Start starts the node and returns when it takes part; until there is a leader
-// it is not ready. What was started is stopped again where a step fails.
+// Start starts the node and returns when it takes part and lets clients in; until
+// there is a leader it is not ready. What was started is stopped again where a step fails.
 func (a *App) Start(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
@@ -145,6 +144,8 @@ func (a *App) Start(ctx context.Context) (err error) {
 		// Nobody waits for these, and what stops first was started last: another
 		// node goes on with them while requests under way finish here.
 		a.workOnTasks,
+		// Clients come only now, but where all this takes long.
+		a.openDoor,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -157,7 +158,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 }
 
 // Addr is the address that HTTP is listened on.
-func (a *App) Addr() string { return a.listener.Addr().String() }
+func (a *App) Addr() string { return a.door.Addr().String() }
 
 // URL is where clients on this machine reach the node.
 func (a *App) URL() string {

@@ -44,18 +44,24 @@ func protocols() *http.Protocols {
 	return p
 }
 
-// listen opens the HTTP listener and answers probes from there on.
+// listen takes the port of HTTP and answers probes once its door is open.
 func (a *App) listen(ctx context.Context) error {
 	certificate, err := openCertificate(a.config.TLS)
 	if err != nil {
 		return err
 	}
 	a.certificate = certificate
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.HTTP.Listen)
+	door, err := newDoor(ctx, a.config.HTTP.Listen, a.returning())
 	if err != nil {
 		return fmt.Errorf("http-listen: %w", err)
 	}
-	a.listener = listener
+	a.door = door
+	// However long the steps take that come before the node can be ready.
+	patience := time.AfterFunc(doorShutFor, func() {
+		if err := door.open(); err != nil {
+			a.halt(fmt.Errorf("http-listen: %w", err))
+		}
+	})
 	a.handler = newGate(a.config.NodeID)
 	requests, giveUp := context.WithCancel(context.Background())
 	a.giveUp = giveUp
@@ -70,20 +76,27 @@ func (a *App) listen(ctx context.Context) error {
 		ConnState:         a.metrics.ConnState,
 		ErrorLog:          slog.NewLogLogger(a.logger.With(slog.String("room", "http")).Handler(), slog.LevelInfo),
 	}
-	serve := func() error { return a.server.Serve(listener) }
+	serve := func() error { return a.server.Serve(door) }
 	if certificate != nil {
 		a.server.TLSConfig = certificate.config()
-		serve = func() error { return a.server.ServeTLS(listener, "", "") }
+		serve = func() error { return a.server.ServeTLS(door, "", "") }
 	}
 	go func() {
+		<-door.opened
 		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			a.halt(fmt.Errorf("serving HTTP: %w", err))
 		}
 	}()
 	// What is left of it when nothing else is: by then it serves nobody.
 	a.undo.add("closing the HTTP listener", func(context.Context) error {
+		patience.Stop()
 		giveUp()
-		return a.server.Close()
+		err := a.server.Close()
+		// The server knows of the door only once it serves there.
+		if e := door.Close(); !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+		return err
 	})
 	return nil
 }

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// A node that comes back to its cluster lets nobody in before it can serve, but
+// no longer than this after it began: a client whose connection is refused asks the
+// next node at once, one that got in would wait for this one. After that, operators and
+// probes are told why it is not ready.
+const doorShutFor = 2 * time.Second
+
+// doorPoll is how often a node that starts looks whether it is ready.
+const doorPoll = 5 * time.Millisecond
+
+// door is a listener that lets nobody in until it is opened. Its port is taken
+// from the beginning.
+type door struct {
+	*net.TCPListener
+	once   sync.Once
+	opened chan struct{}
+	err    error // of opening; set before opened is closed
+}
+
+// newDoor listens, and shuts the door again where it is to be shut. A port that the
+// system chose would be lost by that, so it stays open.
+func newDoor(ctx context.Context, address string, shut bool) (*door, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	d := &door{TCPListener: listener.(*net.TCPListener), opened: make(chan struct{})}
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "0" {
+		shut = false
+	}
+	if shut && canPause {
+		err = pauseListening(d.TCPListener)
+	} else {
+		d.once.Do(func() { close(d.opened) })
+	}
+	if err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
+	return d, nil
+}
+
+// open lets everybody in. Opening again does nothing.
+func (d *door) open() error {
+	d.once.Do(func() {
+		if err := resumeListening(d.TCPListener); err != nil {
+			d.err = fmt.Errorf("listen %s: %w", d.Addr(), err)
+		}
+		close(d.opened)
+	})
+	return d.err
+}
+
+// Close implements net.Listener. Whoever waits for the door waits no longer.
+func (d *door) Close() error {
+	err := d.TCPListener.Close()
+	d.once.Do(func() { close(d.opened) })
+	return err
+}
+
+// returning tells whether the node was in a cluster before. One that is new has to
+// be looked at while it finds one.
+func (a *App) returning() bool {
+	_, err := os.Stat(a.folder.in(raftFolder))
+	return err == nil
+}
+
+// openDoor waits until the node is ready, or has been starting for long enough, and
+// lets clients in.
+func (a *App) openDoor(ctx context.Context) error {
+	ticker := time.NewTicker(doorPoll)
+	defer ticker.Stop()
+	for a.Ready() != nil {
+		select {
+		case <-ticker.C:
+			continue
+		case <-a.door.opened:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		break
+	}
+	if err := a.door.open(); err != nil {
+		return fmt.Errorf("http-listen: %w", err)
+	}
+	return nil
+}
