@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
+	"github.com/floeberg/floeberg/internal/iceberg"
 )
 
 // Filler puts tables into a cluster, past the catalog: as transactions on the
@@ -29,23 +29,20 @@ type Filler struct {
 	warehouse string
 	namespace string
 	location  string
-	head      []byte
+	pattern   *iceberg.Table
+	head      []byte // of the pattern
 }
 
 // NewFiller fills a namespace of the default warehouse through the cluster ports
 // of all nodes, of which the leader's takes transactions; they must not ask for
 // certificates. A new table's document is taken as the pattern of all.
 func NewFiller(addresses []string, namespace, location string, document []byte) (*Filler, error) {
-	var fields map[string]any
-	if err := json.Unmarshal(document, &fields); err != nil {
-		return nil, err
-	}
-	for _, growing := range []string{"snapshots", "snapshot-log", "metadata-log", "statistics", "partition-statistics"} {
-		delete(fields, growing)
-	}
-	head, err := json.Marshal(fields)
+	pattern, err := iceberg.ParseTable(document)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the pattern: %w", err)
+	}
+	if n := len(pattern.Parts()); n > 0 {
+		return nil, fmt.Errorf("the pattern is no new table: it has a history of %d parts", n)
 	}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -62,7 +59,8 @@ func NewFiller(addresses []string, namespace, location string, document []byte) 
 		},
 	}
 	return &Filler{
-		addresses: addresses, namespace: namespace, location: location, warehouse: "default", head: head,
+		addresses: addresses, namespace: namespace, location: location, warehouse: "default",
+		pattern: pattern, head: pattern.Head(),
 		client: &http.Client{Transport: transport, Timeout: time.Minute},
 	}, nil
 }
@@ -84,12 +82,18 @@ func (f *Filler) Fill(ctx context.Context, first, last int) error {
 	return nil
 }
 
+// Name is what the nth table is called.
+func Name(n int) string { return fmt.Sprintf("table_%08d", n) }
+
+// quoted is a string of JSON; nothing that it is asked for needs an escape.
+func quoted(s string) []byte { return []byte(`"` + s + `"`) }
+
 func (f *Filler) transaction(first, last int) *command.Transaction {
 	tx := &command.Transaction{DeadlineMs: uint64(time.Now().Add(time.Minute).UnixMilli())}
 	id := uuid.New()
 	tx.Id = id[:]
 	for n := first; n < last; n++ {
-		name := fmt.Sprintf("table_%08d", n)
+		name := Name(n)
 		entry := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n)))
 		tableID, tableUUID := entry[:16], uuid.UUID(entry[16:]).String()
 		location := f.location + "/" + name
@@ -97,7 +101,8 @@ func (f *Filler) transaction(first, last int) *command.Transaction {
 			Id: tableID, Location: location, Uuid: tableUUID, CreatedMs: tx.DeadlineMs,
 			MetadataLocation: fmt.Sprintf("%s/metadata/00000-%s.metadata.json", location, tableUUID),
 		}))
-		head := bytes.Replace(f.head, []byte(`"table-uuid":"`), []byte(`"table-uuid":"`+tableUUID), 1)
+		head := bytes.ReplaceAll(f.head, quoted(f.pattern.UUID()), quoted(tableUUID))
+		head = bytes.ReplaceAll(head, quoted(f.pattern.Location()), quoted(location))
 		tx.Writes = append(tx.Writes,
 			command.PutValue(state.TableKey(f.warehouse, []string{f.namespace}, name), record),
 			command.PutValue(state.HeadKey(tableID), head),

@@ -2,7 +2,6 @@ package scale_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -122,22 +121,8 @@ func TestRestore(t *testing.T) {
 func fill(t *testing.T, o cluster.Options, count int) *snapshot {
 	t.Helper()
 	s := cluster.Start(t, o)
-	c := s.Client()
-	must(t, c, client.NamespaceRequest(c, nil, "many"))
-	var shown struct {
-		Metadata json.RawMessage `json:"metadata"`
-	}
-	if err := must(t, c, client.CreateTableRequest(c, "many", "pattern")).Decode(&shown); err != nil {
-		t.Fatal(err)
-	}
-	filler, err := scale.NewFiller([]string{s.Nodes[0].ClusterAddress()}, "many", s.Warehouse()+"/many", shown.Metadata)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer filler.Close()
-	if err := filler.Fill(t.Context(), 0, count); err != nil {
-		t.Fatal(err)
-	}
+	pattern := fillWith(t, s, count)
+	likePattern(t, s.Client(), pattern, 0, count/2, count-1)
 	made := &snapshot{}
 	run(t, made, s.Nodes[0].URL, "backup", "create", "--output", "json")
 	if err := s.Close(); err != nil {
@@ -170,10 +155,7 @@ func join(t *testing.T, s *cluster.Cluster, count int) {
 	t.Logf("a node with an empty disk is a voter %s after its start, without an operator, and ready %s later", took, ready)
 	c := client.New(client.Options{URLs: []string{node.URL}, Token: cluster.Key})
 	must(t, c, client.Request{Method: http.MethodGet, Path: c.TablePath("many", "pattern")})
-	res, err := c.HeadTable(t.Context(), "many", fmt.Sprintf("table_%08d", count-1))
-	if err != nil || res.Status != http.StatusNoContent {
-		t.Errorf("the last table on the new node: %v, %v", err, res)
-	}
+	must(t, c, client.Request{Method: http.MethodGet, Path: c.TablePath("many", scale.Name(count-1))})
 }
 
 // archived waits until the log is archived up to an index.

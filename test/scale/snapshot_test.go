@@ -17,7 +17,6 @@ import (
 
 	"github.com/floeberg/floeberg/test/client"
 	"github.com/floeberg/floeberg/test/cluster"
-	"github.com/floeberg/floeberg/test/scale"
 )
 
 const (
@@ -56,31 +55,12 @@ func TestSnapshotAmongCommits(t *testing.T) {
 		"--snapshot-store", "file://" + filepath.Join(dir, "snapshots"), "--snapshot-upload-interval", "24h",
 	}})
 	ctx := t.Context()
-	leader := leaderOf(t, s)
 	c := s.Client()
-	must(t, c, client.NamespaceRequest(c, nil, "many"))
-	pattern := must(t, c, client.CreateTableRequest(c, "many", "pattern"))
-	var shown struct {
-		Metadata json.RawMessage `json:"metadata"`
-	}
-	if err := pattern.Decode(&shown); err != nil {
-		t.Fatal(err)
-	}
-	var ports []string
-	for _, n := range s.Nodes {
-		ports = append(ports, n.ClusterAddress())
-	}
-	filler, err := scale.NewFiller(ports, "many", s.Warehouse()+"/many", shown.Metadata)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer filler.Close()
-	begun := time.Now()
-	if err := filler.Fill(ctx, 0, count); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d tables were made in %s", count, time.Since(begun).Round(time.Second))
+	pattern := fillWith(t, s, count)
+	likePattern(t, c, pattern, 0, count/2, count-1)
+	commits(t, c, count-1)
 
+	leader := leaderOf(t, s)
 	load := newLoad(t, c)
 	calm := load.during(ctx, func() { time.Sleep(calmTime(count)) }, leader)
 	var made struct {
@@ -101,7 +81,7 @@ func TestSnapshotAmongCommits(t *testing.T) {
 	var trial struct {
 		StateChecksum string `json:"state_checksum"`
 	}
-	begun = time.Now()
+	begun := time.Now()
 	run(t, &trial, leader.URL, "backup", "verify", made.ID, "--output", "json")
 	t.Logf("restored into a scratch state in %s", time.Since(begun).Round(time.Millisecond))
 }
