@@ -1,6 +1,9 @@
 package api_test
 
 import (
+	"errors"
+	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -8,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/floeberg/floeberg/api/apitest"
+	"github.com/floeberg/floeberg/api/rest"
 )
 
 // row is a row of a table whose first cell is code.
@@ -83,5 +89,71 @@ func TestDocsListTheStatuses(t *testing.T) {
 	}
 	if diff := cmp.Diff(said, listed); diff != "" {
 		t.Errorf("said of the operations (-) and listed in docs/api.md (+):\n%s", diff)
+	}
+}
+
+// TestDocsListTheHeaders holds the table of headers in docs/api.md to those that
+// answers of every kind really have.
+func TestDocsListTheHeaders(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n## Headers\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(table, -1) {
+		for _, name := range regexp.MustCompile("`([A-Za-z-]+)").FindAllStringSubmatch(m[1], -1) {
+			listed[http.CanonicalHeaderKey(name[1])] = true
+		}
+	}
+	told := maps.Clone(listed)
+
+	site := apitest.NewSite(t)
+	routes, err := rest.Routes(rest.Options{Catalog: site.Catalog()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := site.Options("n1")
+	opts.Ready = func() error { return errors.New("no leader") }
+	h := site.Handler(opts, routes)
+	long := strings.Repeat("x", 2000) // worth compressing
+	schema := `{"type":"struct","fields":[{"id":1,"name":"id","type":"long","required":false}]}`
+	for _, a := range []struct {
+		apitest.Ask
+		status int
+	}{
+		{apitest.Ask{Method: http.MethodPost, Path: "/v1/default/namespaces", Body: `{"namespace":["a"],"properties":{"p":"` + long + `"}}`}, http.StatusOK},
+		{apitest.Ask{Method: http.MethodPost, Path: "/v1/default/namespaces/a/tables", Body: `{"name":"t","schema":` + schema + `}`}, http.StatusOK},
+		{apitest.Ask{Method: http.MethodGet, Path: "/v1/default/namespaces/a/tables/t"}, http.StatusOK},
+		{apitest.Ask{Method: http.MethodGet, Path: "/v1/default/namespaces/a", Header: http.Header{"Accept-Encoding": {"gzip"}}}, http.StatusOK},
+		{apitest.Ask{Method: http.MethodGet, Path: "/v1/default/namespaces/a/tables/t", Header: http.Header{"If-None-Match": {"*"}}}, http.StatusNotModified},
+		{apitest.Ask{Method: http.MethodHead, Path: "/v1/default/namespaces/a/tables/t"}, http.StatusNoContent},
+		{apitest.Ask{Method: http.MethodGet, Path: "/v1/default/namespaces/a", As: apitest.NoKey}, http.StatusUnauthorized},
+		{apitest.Ask{Method: http.MethodGet, Path: "/v1/default/namespaces/none"}, http.StatusNotFound},
+		{apitest.Ask{Method: http.MethodPatch, Path: "/v1/default/namespaces"}, http.StatusMethodNotAllowed},
+		{apitest.Ask{Method: http.MethodGet, Path: "/ready"}, http.StatusServiceUnavailable},
+		{apitest.Ask{Method: http.MethodDelete, Path: "/v1/default/namespaces/a/tables/t"}, http.StatusNoContent},
+	} {
+		for name := range a.Want(t, h, a.status).Header() {
+			if name == "Content-Type" || name == "Content-Length" {
+				continue // of HTTP itself
+			}
+			if !listed[name] {
+				t.Errorf("%s %s is answered with %s, which docs/api.md does not list", a.Method, a.Path, name)
+			}
+			delete(told, name)
+		}
+	}
+	// What only clients send.
+	for _, name := range []string{"Authorization", "X-Api-Key", "Idempotency-Key", "Floeberg-Consistency", "Accept-Encoding", "X-Iceberg-Access-Delegation", "If-None-Match"} {
+		if !listed[name] {
+			t.Errorf("docs/api.md does not list %s", name)
+		}
+		delete(told, name)
+	}
+	if len(told) > 0 {
+		t.Errorf("docs/api.md lists headers that no answer had: %v", slices.Sorted(maps.Keys(told)))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/floeberg/floeberg/internal/catalog"
 )
 
 const (
@@ -66,7 +68,7 @@ func accessed(c *gin.Context, logger *slog.Logger, events Events, elapsed time.D
 		attrs = append(attrs, slog.String("principal", id))
 	}
 	if last := c.Errors.Last(); last != nil {
-		attrs = append(attrs, slog.Any("error", last.Err))
+		attrs = append(attrs, slog.String("error", catalog.Brief(last.Err.Error())))
 	}
 	logger.LogAttrs(ctx, level, "request", attrs...)
 }

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/floeberg/floeberg/api/middleware"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
@@ -309,6 +311,37 @@ func TestPanic(t *testing.T) {
 		t.Errorf("%d panics, %+v", panics, done)
 	}
 	ask{method: "GET", path: "/v1/config"}.want(t, h, 200)
+}
+
+// What a client sent is quoted to it, and in the log, and where an answer is
+// remembered for a key: of whatever length it is.
+func TestQuotedTextIsBounded(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := newSite(t)
+	h := s.node("n1", func(o *nodeOptions) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+	createNamespace(t, h, "a")
+	long := strings.Repeat("x", 1<<20)
+	properties := ask{method: "POST", path: "/v1/default/namespaces/a/properties", body: `{"removals":["` + long + `"],"updates":{"` + long + `":"v"}}`}
+	drop := ask{method: "DELETE", path: "/v1/default/namespaces/" + strings.Repeat(strings.Repeat("y", 500)+"%1F", 30) + "z"}
+	for _, a := range []struct {
+		ask
+		status int
+	}{{properties, 422}, {drop, 404}} {
+		a.header = http.Header{"Idempotency-Key": {uuid.NewString()}}
+		first := a.want(t, h, a.status).Body.String()
+		if len(first) > 3000 {
+			t.Errorf("%s %.60s: an answer of %d bytes", a.method, a.path, len(first))
+		}
+		if again := a.want(t, h, a.status).Body.String(); again != first {
+			t.Errorf("the repeat reads %.200q, the first %.200q", again, first)
+		}
+	}
+	for _, line := range strings.Split(log.String(), "\n") {
+		if len(line) > 32<<10 { // a path is in it
+			t.Errorf("a line of %d bytes: %.200s", len(line), line)
+		}
+	}
 }
 
 func TestAccessLog(t *testing.T) {

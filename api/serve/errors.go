@@ -200,7 +200,7 @@ func (s *server) answerError(g *gin.Context, err error) {
 	if v.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="floeberg"`)
 	}
-	WriteJSON(g, v.status, errorBody{errorDetail{Message: v.message, Type: v.errorType, Code: v.status}})
+	WriteJSON(g, v.status, errorBody{errorDetail{Message: catalog.Brief(v.message), Type: v.errorType, Code: v.status}})
 }
 
 // WriteJSON writes a small body of plain strings and numbers.

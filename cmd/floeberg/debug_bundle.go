@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -74,7 +75,10 @@ What could not be had is listed in missing.txt.`,
 // writeBundle writes the archive; one that could not be finished is taken away.
 func writeBundle(info *bundleInfo, bundle *management.SupportBundle) error {
 	out, err := os.OpenFile(info.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is there already: nothing is overwritten; name another file with --out, or move it away", info.File)
+	case err != nil:
 		return err
 	}
 	packed := gzip.NewWriter(out)

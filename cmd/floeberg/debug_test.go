@@ -58,7 +58,7 @@ func TestDebugBundle(t *testing.T) {
 		t.Errorf("%d files, told of %d", len(names), info.Files)
 	}
 	code, stdout, stderr = n.command(t, "debug", "bundle", "--out", file)
-	if code != exitFailed || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, file) {
+	if code != exitFailed || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, file+" is there already") {
 		t.Errorf("it overwrites: exit code %d, %q %q", code, stdout, stderr)
 	}
 }

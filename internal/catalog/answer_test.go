@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -75,6 +77,31 @@ func TestRefusalsAreRemembered(t *testing.T) {
 	wantKind(t, again, KindNoSuchNamespace)
 	if err.Error() != again.Error() {
 		t.Errorf("the repeat reads %q, the first %q", again, err)
+	}
+}
+
+// A refusal quotes what was sent, and goes through the log where it is remembered.
+func TestRememberedRefusalsAreBrief(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a := s.node()
+	mustNamespace(t, a, "ns")
+	mustTable(t, a, "ns", "t")
+	_, err := a.CommitTable(t.Context(), keyed("k", "commit"), "",
+		commit(t, ident("ns", "t"), `[{"type":"assert-table-uuid","uuid":"`+strings.Repeat("é", 1<<20)+`"}]`, `[]`))
+	wantKind(t, err, KindCommitFailed)
+	v, err := s.log.machine.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	answer, found, err := v.Answer("p", "k")
+	if err != nil || !found {
+		t.Fatalf("the refusal is not remembered: %v", err)
+	}
+	text := answer.GetFailure().GetMessage()
+	if len(text) > 2000 || !utf8.ValidString(text) || !strings.HasPrefix(text, "Requirement failed: ") {
+		t.Errorf("%d bytes are remembered: %.100q", len(text), text)
 	}
 }
 

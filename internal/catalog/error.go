@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind is the class of a refusal. Kinds are stored in answers to idempotent
@@ -98,7 +99,23 @@ func refuseBecause(kind Kind, cause error, format string, args ...any) *Error {
 func clientText(err error) string {
 	var e *Error
 	if errors.As(err, &e) {
-		return e.Message
+		return Brief(e.Message)
 	}
-	return err.Error()
+	return Brief(err.Error())
+}
+
+// Of a text that is too long its begin, which says what it is about, and its end,
+// which often says what to do, are kept.
+const (
+	briefBegin = 1500
+	briefEnd   = 400
+)
+
+// Brief is a message as it is answered, logged and remembered. Much of what
+// messages quote is what a client sent, which may be as long as a request.
+func Brief(text string) string {
+	if len(text) <= briefBegin+briefEnd {
+		return text
+	}
+	return strings.ToValidUTF8(text[:briefBegin]+" … "+text[len(text)-briefEnd:], "")
 }

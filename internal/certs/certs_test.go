@@ -199,6 +199,7 @@ func TestWhatCanNotBeSigned(t *testing.T) {
 		opts certs.NodeOptions
 		says string
 	}{
+		"an id of two words": {certs.NodeOptions{ID: "n 1", Hosts: []string{"n1"}}, "one word"},
 		"no host":            {certs.NodeOptions{ID: "n1", Hosts: []string{""}}, "without host"},
 		"a port":             {certs.NodeOptions{ID: "n1", Hosts: []string{"n1:8182"}}, "leave the port away: n1"},
 		"an IP misspelled":   {certs.NodeOptions{ID: "n1", Hosts: []string{"10.0.0.999"}}, "expected a name or an address"},

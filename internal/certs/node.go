@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // The files of a node.
@@ -43,6 +44,10 @@ type NodeOptions struct {
 // Issue makes a node's key and certificate and writes them. It overwrites files
 // only to renew them.
 func (a *Authority) Issue(opts NodeOptions) (*Made, error) {
+	// As --node-id would refuse it, when the certificate is long made.
+	if strings.ContainsFunc(opts.ID, unicode.IsSpace) {
+		return nil, fmt.Errorf("the node's id %q is %w: expected one word, as --node-id takes it", opts.ID, ErrInput)
+	}
 	if err := checkName("node's id", opts.ID); err != nil {
 		return nil, err
 	}
