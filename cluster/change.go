@@ -276,14 +276,30 @@ func (c *pending) transfer(ctx context.Context, id string) error {
 func (c *pending) answering(ctx context.Context) []string {
 	n := c.node
 	var out []string
+	patience := time.Now().Add(silenceBound * n.opts.HeartbeatTimeout)
 	for _, r := range n.survey(ctx, c.servers) {
 		id := string(r.server.ID)
-		follows := id == n.opts.ID || time.Since(n.acks.heard(r.server.ID, n.raft.CurrentTerm())) < silenceBound*n.opts.HeartbeatTimeout
-		if r.err == nil && isVoter(r.server) && follows {
+		if r.err == nil && isVoter(r.server) && (id == n.opts.ID || n.follows(ctx, r.server.ID, patience)) {
 			out = append(out, id)
 		}
 	}
 	return out
+}
+
+// follows tells whether a voter takes what this node sends as its leader. Where
+// nothing was heard of it since this node leads, which may just have begun, it is
+// given time to answer.
+func (n *Node) follows(ctx context.Context, voter raft.ServerID, patience time.Time) bool {
+	pause := firstPause
+	for {
+		heard := n.acks.heard(voter, n.raft.CurrentTerm())
+		if !heard.IsZero() {
+			return time.Since(heard) < silenceBound*n.opts.HeartbeatTimeout
+		}
+		if time.Now().After(patience) || n.pause(ctx, nil, &pause) != nil {
+			return false
+		}
+	}
 }
 
 // decided is what the replicated state says of a node.
