@@ -16,6 +16,7 @@ import (
 	"github.com/floeberg/floeberg/cluster/clustertest"
 	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
 )
 
 // backup is the stream of a state with rows that no test writes otherwise.
@@ -51,6 +52,7 @@ func TestRestoreThroughTheLog(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, clustertest.Options{})
 	stream, header := backup(t, 20_000)
+	identified(c)
 	leader := c.Leader()
 	away, through := (leader+1)%3, (leader+2)%3
 	c.KillNode(away)
@@ -83,8 +85,22 @@ func TestRestoreThroughTheLog(t *testing.T) {
 			Writes: []*command.Write{command.PutValue(piece(i), stream[i*size:min((i+1)*size, len(stream))])},
 		})
 	}
+	// A restore keeps what the cluster is: without its id, nodes that start again would
+	// take the others for another cluster.
+	view, err := c.Machine(through).View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, ok, err := view.Get(state.ClusterKey())
+	own := bytes.Clone(identity.Data)
+	view.Close()
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
 	restored := mustPropose(t, c.Node(through), &command.Transaction{
-		Writes:  []*command.Write{command.PutValue(key("restored"), []byte("by an entry"))},
+		Writes: []*command.Write{
+			command.PutValue(key("restored"), []byte("by an entry")), command.PutValue(state.ClusterKey(), own),
+		},
 		Restore: command.RestoreFrom(piece(0), piece(999)),
 	})
 	if restored.Revision <= header.Revision {
