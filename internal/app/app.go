@@ -257,10 +257,15 @@ func (a *App) clusterOptions() cluster.Options {
 		StabilizeAfter:  c.StabilizeAfter,
 		RemoveDeadAfter: c.RemoveDeadAfter,
 		VerifyInterval:  c.VerifyInterval,
-		Logger:          a.bare.With(slog.String("room", "cluster")),
-		Events:          clusterEvents(a.metrics),
-		Halt:            a.halt,
-		Services:        map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport},
+
+		SnapshotThreshold: uint64(c.RaftSnapshotThreshold),
+		SnapshotInterval:  c.RaftSnapshotInterval,
+		TrailingLogs:      uint64(c.RaftTrailingLogs),
+
+		Logger:   a.bare.With(slog.String("room", "cluster")),
+		Events:   clusterEvents(a.metrics),
+		Halt:     a.halt,
+		Services: map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport},
 	}
 	if c.BootstrapExpect == 0 {
 		opts.BootstrapExpect = cluster.NeverFound

@@ -82,6 +82,13 @@ type Config struct {
 	// InsecureCluster allows node-to-node traffic in the clear on listeners that others reach.
 	InsecureCluster bool
 
+	// RaftSnapshotThreshold is how many log entries make a node write a snapshot of
+	// its own and cut its log, RaftSnapshotInterval how often it looks, and
+	// RaftTrailingLogs how many entries stay.
+	RaftSnapshotThreshold int
+	RaftSnapshotInterval  time.Duration
+	RaftTrailingLogs      int
+
 	// ReadConsistency is how current reads are that do not ask for another.
 	ReadConsistency Consistency
 	// MaxStaleness is how old a bounded read may be.

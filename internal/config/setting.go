@@ -186,6 +186,18 @@ func Settings() []Setting {
 			parse: duration(func(c *Config) *time.Duration { return &c.LogArchiveInterval }, 0, time.Hour),
 		},
 		{
+			Name: "raft-snapshot-threshold", Default: "32768", Usage: "how many log entries make a node write a snapshot of its own and cut its log",
+			parse: count(func(c *Config) *int { return &c.RaftSnapshotThreshold }, 1, maxEntries),
+		},
+		{
+			Name: "raft-snapshot-interval", Default: "2m", Usage: "how often a node looks whether it has as many",
+			parse: duration(func(c *Config) *time.Duration { return &c.RaftSnapshotInterval }, time.Second, 24*time.Hour),
+		},
+		{
+			Name: "raft-trailing-logs", Default: "65536", Usage: "how many log entries a cut leaves: a node that lacks more than those is sent a snapshot",
+			parse: count(func(c *Config) *int { return &c.RaftTrailingLogs }, 1, maxEntries),
+		},
+		{
 			Name: "auth", Default: "on", Usage: "whether requests need a key",
 			parse: truth(func(c *Config) *bool { return &c.Auth }),
 		},
@@ -282,6 +294,9 @@ func StoreSettings() []Setting {
 // maxVoters is more than any cluster should have: every write waits for a
 // majority of them.
 const maxVoters = 9
+
+// maxEntries is more of the log than any disk should keep.
+const maxEntries = 100_000_000
 
 // maxSnapshots keeps a listing of them short.
 const maxSnapshots = 10_000

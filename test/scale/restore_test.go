@@ -2,6 +2,7 @@ package scale_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -72,7 +73,15 @@ func TestRestore(t *testing.T) {
 		}}
 	}
 	source := fill(t, options(1), count)
-	s := cluster.Start(t, options(3))
+	cutting := options(3)
+	// They cut their logs early, and the new node, which is started without these, never does.
+	cutting.ArgsOf = func(string) []string {
+		return []string{
+			"--raft-snapshot-threshold", fmt.Sprint(trailing(count) + trailing(count)/2),
+			"--raft-snapshot-interval", "1s", "--raft-trailing-logs", fmt.Sprint(trailing(count)),
+		}
+	}
+	s := cluster.Start(t, cutting)
 	addr := strings.Join(s.URLs(), ",")
 	var got restored
 	took := timed(t, &got, addr, "backup", "restore", source.ID, "--cluster-id", source.ClusterID, "--yes")
@@ -88,6 +97,9 @@ func TestRestore(t *testing.T) {
 	var first, second snapshot
 	run(t, &first, addr, "backup", "create", "--output", "json")
 	t.Logf("commits by themselves: %s", load.during(t.Context(), func() { time.Sleep(calmTime(count)) }, leader))
+	for _, n := range s.Nodes {
+		ownSnapshot(t, n, count)
+	}
 	t.Logf("commits meanwhile: %s", load.during(t.Context(), func() { join(t, s, count) }, leader))
 	run(t, &second, addr, "backup", "create", "--output", "json")
 	load.end(t)
@@ -153,9 +165,33 @@ func join(t *testing.T, s *cluster.Cluster, count int) {
 	})
 	ready := await(t, patience(count), "the new node to be ready", node.Ready)
 	t.Logf("a node with an empty disk is a voter %s after its start, without an operator, and ready %s later", took, ready)
+	// It writes none of its own so early: what it has, it was sent.
+	t.Logf("it was sent the snapshot %s", ownSnapshot(t, node, count))
 	c := client.New(client.Options{URLs: []string{node.URL}, Token: cluster.Key})
 	must(t, c, client.Request{Method: http.MethodGet, Path: c.TablePath("many", "pattern")})
 	must(t, c, client.Request{Method: http.MethodGet, Path: c.TablePath("many", scale.Name(count-1))})
+}
+
+// trailing is how many entries of the log nodes keep: fewer than were written
+// before the new node comes, and more than are written while it takes a snapshot in.
+func trailing(count int) int { return 400 + count/100 }
+
+// ownSnapshot waits until a node has a snapshot of Raft's, and returns its name.
+func ownSnapshot(t *testing.T, n *cluster.Node, count int) string {
+	t.Helper()
+	var found string
+	await(t, patience(count), n.ID+" to have a snapshot of Raft's", func(context.Context) error {
+		whole, err := filepath.Glob(filepath.Join(n.Dir, "raft", "snapshots", "*-*", "meta.sum"))
+		if err == nil && len(whole) == 0 {
+			err = errors.New("it has none")
+		}
+		if err != nil {
+			return err
+		}
+		found = filepath.Base(filepath.Dir(whole[len(whole)-1]))
+		return nil
+	})
+	return found
 }
 
 // archived waits until the log is archived up to an index.
