@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/floeberg/floeberg/fsm/command"
 )
 
 // foundingIndex is the log index of the founding configuration.
@@ -212,5 +214,6 @@ func (n *Node) answerHello(_ context.Context, req *HelloRequest) (*HelloResponse
 		Id: n.opts.ID, ClusterId: n.ClusterID(), HasState: n.hasMembership(),
 		Founds: founds, Blank: !n.admitted.Load(), OnlyFounded: n.onlyFounded(),
 		BootstrapExpect: n.expects(), Founders: n.founders(), NewestCommand: n.newestCommand(),
+		OldestCommand: command.FirstVersion,
 	}, nil
 }

@@ -118,13 +118,13 @@ func (c *pending) add(ctx context.Context, id, address string) error {
 		return refuse("%s is not reached at %s, which it gave as its cluster address (%v): check --cluster-advertise, firewalls and certificates", id, address, err)
 	case hello.GetId() != id:
 		return refuse("at %s answers %s and not %s: check --cluster-advertise", address, hello.GetId(), id)
-	case toldVersion(hello.GetNewestCommand()) < n.commandVersion():
-		return refuse("%s runs a program that is too old: the cluster uses command version %d, and it knows up to %d: upgrade it",
-			id, n.commandVersion(), toldVersion(hello.GetNewestCommand()))
 	case hello.GetClusterId() != "" && hello.GetClusterId() != n.ClusterID():
 		return refuse("%s belongs to cluster %s and not to %s: empty its data folder first", id, hello.GetClusterId(), n.ClusterID())
 	case !known && hello.GetHasState() && hello.GetClusterId() == "":
 		return refuse("%s has the state of a cluster that never began: empty its data folder first", id)
+	}
+	if why := unfit(hello, n.commandVersion()); why != nil {
+		return why
 	}
 	if known && string(was.Address) != address {
 		// The node that is there may be the same one: it can be reached at both.

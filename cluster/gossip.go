@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -251,7 +252,8 @@ func (g *gossip) clusterAddress(id string) string {
 }
 
 // find looks for nodes at addresses, once. It is errOtherCluster where only nodes
-// of another cluster are there.
+// of another cluster are there, and else one line: the library's words are a list
+// of lines.
 func (g *gossip) find(addresses []string) error {
 	g.foreign.Store(false)
 	n, err := g.list.Join(addresses)
@@ -261,7 +263,7 @@ func (g *gossip) find(addresses []string) error {
 	case g.foreign.Load():
 		return errOtherCluster
 	}
-	return err
+	return fmt.Errorf("no node was reached by gossip at %s: %s", strings.Join(addresses, ", "), strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // take copies what memberlist tells of a node.

@@ -311,3 +311,24 @@ func TestRepeatedComplaintsAreThinnedOut(t *testing.T) {
 		t.Errorf("memberlist's lines became %q", got)
 	}
 }
+
+func TestProgramsThatCannotTakePart(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		oldest, newest, inUse uint32
+		why                   string
+	}{
+		{0, 0, 1, ""}, // the first programs said nothing
+		{1, 2, 1, ""},
+		{1, 3, 2, ""},
+		{2, 3, 2, ""},
+		{0, 1, 2, "n9 runs a program that is too old: the cluster uses command version 2, and it knows up to 1: upgrade it"},
+		{3, 5, 2, "n9 runs a program that is too new: the cluster uses command version 2, and it knows 3 and up: " +
+			"start it with a program that knows 2, or upgrade the cluster first"},
+	} {
+		err := unfit(&HelloResponse{Id: "n9", OldestCommand: tc.oldest, NewestCommand: tc.newest}, tc.inUse)
+		if tc.why == "" && err != nil || tc.why != "" && (!errors.Is(err, ErrRefused) || err.Error() != tc.why) {
+			t.Errorf("from %d to %d, where %d is in use: %v, want %q", tc.oldest, tc.newest, tc.inUse, err, tc.why)
+		}
+	}
+}

@@ -95,8 +95,7 @@ func (n *Node) Join(ctx context.Context, addresses []string) error {
 			return refuse("the nodes at %s are of another cluster, and this node has the state of cluster %s: to join them, "+
 				"stop it, empty its data folder and start it with --join", strings.Join(addresses, ", "), n.ClusterID())
 		}
-		// The gossip library's words are a list of lines.
-		return refuse("no node was reached by gossip at %s: %s", strings.Join(addresses, ", "), strings.Join(strings.Fields(err.Error()), " "))
+		return refuse("%v", err)
 	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -178,26 +177,14 @@ func mayChange(req *KeyringRequest, now []GossipKeys) error {
 func (n *Node) askKeyrings(ctx context.Context, req *KeyringRequest) []GossipKeys {
 	ctx, cancel := context.WithTimeout(ctx, keyringTimeout)
 	defer cancel()
-	peers := n.peers()
-	out := make([]GossipKeys, len(peers))
-	var wg sync.WaitGroup
-	for i, p := range peers {
-		wg.Go(func() {
-			var resp *KeyringResponse
-			var err error
-			if p.ID == n.opts.ID {
-				resp, err = n.answerKeyring(ctx, req)
-			} else {
-				resp = &KeyringResponse{}
-				err = n.caller.call(ctx, p.Cluster, pathKeyring, req, resp)
-			}
-			out[i] = GossipKeys{Node: p.ID, IDs: resp.GetKeyring().GetKeyIds(), Error: resp.GetKeyring().GetError()}
-			if err != nil {
-				out[i].Error = err.Error()
-			}
-		})
-	}
-	wg.Wait()
+	out := fromEach(n.peers(), func(p Peer) GossipKeys {
+		resp, err := callNode(ctx, n, p.ID, p.Cluster, pathKeyring, n.answerKeyring, req, &KeyringResponse{})
+		k := GossipKeys{Node: p.ID, IDs: resp.GetKeyring().GetKeyIds(), Error: resp.GetKeyring().GetError()}
+		if err != nil {
+			k.Error = err.Error()
+		}
+		return k
+	})
 	slices.SortFunc(out, func(a, b GossipKeys) int { return cmp.Compare(a.Node, b.Node) })
 	return out
 }

@@ -270,7 +270,9 @@ type HelloResponse struct {
 	// Raft before it is let in.
 	Blank bool `protobuf:"varint,8,opt,name=blank,proto3" json:"blank,omitempty"`
 	// It has nothing but a founding configuration: that cluster has not begun.
-	OnlyFounded   bool `protobuf:"varint,9,opt,name=only_founded,json=onlyFounded,proto3" json:"only_founded,omitempty"`
+	OnlyFounded bool `protobuf:"varint,9,opt,name=only_founded,json=onlyFounded,proto3" json:"only_founded,omitempty"`
+	// Oldest version of commands that its program applies; 0 is 1.
+	OldestCommand uint32 `protobuf:"varint,10,opt,name=oldest_command,json=oldestCommand,proto3" json:"oldest_command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +368,13 @@ func (x *HelloResponse) GetOnlyFounded() bool {
 		return x.OnlyFounded
 	}
 	return false
+}
+
+func (x *HelloResponse) GetOldestCommand() uint32 {
+	if x != nil {
+		return x.OldestCommand
+	}
+	return 0
 }
 
 type Founder struct {
@@ -1087,7 +1096,7 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x128\n" +
-	"\bfounding\x18\x03 \x03(\v2\x1c.floeberg.cluster.v1.FounderR\bfounding\"\xb8\x02\n" +
+	"\bfounding\x18\x03 \x03(\v2\x1c.floeberg.cluster.v1.FounderR\bfounding\"\xdf\x02\n" +
 	"\rHelloResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -1098,7 +1107,9 @@ const file_cluster_rpc_proto_rawDesc = "" +
 	"\x0enewest_command\x18\x06 \x01(\rR\rnewestCommand\x12\x16\n" +
 	"\x06founds\x18\a \x01(\bR\x06founds\x12\x14\n" +
 	"\x05blank\x18\b \x01(\bR\x05blank\x12!\n" +
-	"\fonly_founded\x18\t \x01(\bR\vonlyFounded\"B\n" +
+	"\fonly_founded\x18\t \x01(\bR\vonlyFounded\x12%\n" +
+	"\x0eoldest_command\x18\n" +
+	" \x01(\rR\roldestCommand\"B\n" +
 	"\aFounder\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fcluster_address\x18\x02 \x01(\tR\x0eclusterAddress\"l\n" +

@@ -110,6 +110,21 @@ func (n *Node) commonVersion(ctx context.Context, inUse uint32) (to uint32, why 
 // toldVersion reads what a node says of itself: the first programs said nothing.
 func toldVersion(newest uint32) uint32 { return max(newest, command.FirstVersion) }
 
+// unfit refuses a node whose program does not apply the command version in use: it
+// would stop at the first entry of the log that it gets.
+func unfit(hello *HelloResponse, inUse uint32) error {
+	oldest, newest := toldVersion(hello.GetOldestCommand()), toldVersion(hello.GetNewestCommand())
+	switch {
+	case newest < inUse:
+		return refuse("%s runs a program that is too old: the cluster uses command version %d, and it knows up to %d: upgrade it",
+			hello.GetId(), inUse, newest)
+	case oldest > inUse:
+		return refuse("%s runs a program that is too new: the cluster uses command version %d, and it knows %d and up: "+
+			"start it with a program that knows %d, or upgrade the cluster first", hello.GetId(), inUse, oldest, inUse)
+	}
+	return nil
+}
+
 // checkKnown refuses a log that ends with a command which this program does not
 // know. The state machine would stop at it as well, but only once the node takes part.
 func (s *store) checkKnown(newest uint32) error {

@@ -107,54 +107,42 @@ func (n *Node) Verify(ctx context.Context, deep bool) (Verification, error) {
 // askChecksums asks all members at once; forgotten is set where another index
 // may get an answer from one that had none.
 func (n *Node) askChecksums(ctx context.Context, servers []raft.Server, index uint64) (answers []NodeVerification, forgotten bool) {
-	answers = make([]NodeVerification, len(servers))
 	req := &VerifyRequest{Index: index, WaitMs: uint64(verifyWait.Milliseconds())}
-	known := make([]bool, len(servers))
-	_ = n.askEach(ctx, servers, req, verifyWait+dialTimeout, func(i int, resp *VerifyResponse, err error) {
-		a := NodeVerification{ID: string(servers[i].ID), Voter: servers[i].Suffrage == raft.Voter}
+	for _, told := range n.askToVerify(ctx, servers, req, verifyWait+dialTimeout) {
+		resp, err := told.resp, told.err
+		a := NodeVerification{ID: string(told.server.ID), Voter: isVoter(told.server)}
 		switch {
 		case err != nil:
 			a.Result, a.Why = VerifiedUnreachable, err.Error()
-			known[i] = true
 		case !resp.GetKnown():
 			a.Index, a.Result = resp.GetAppliedIndex(), VerifiedUnreachable
 			a.Why = fmt.Sprintf("it has applied entry %d and does not know its checksum at entry %d", resp.GetAppliedIndex(), index)
-			known[i] = resp.GetAppliedIndex() < index
+			forgotten = forgotten || resp.GetAppliedIndex() >= index
 		default:
 			a.Index, a.Checksum, a.term, a.Result = resp.GetAppliedIndex(), resp.GetChecksum(), resp.GetTerm(), VerifiedOK
-			known[i] = true
 		}
-		answers[i] = a
-	})
-	return answers, slices.Contains(known, false)
+		answers = append(answers, a)
+	}
+	return answers, forgotten
 }
 
-// askEach makes one call to each member and gives done the answers, those of
-// several at once. It returns the damage that was found on this node.
-func (n *Node) askEach(ctx context.Context, servers []raft.Server, req *VerifyRequest, timeout time.Duration, done func(i int, resp *VerifyResponse, err error)) (damaged error) {
+// verified is what a member said of its state, or why it said nothing.
+type verified struct {
+	server raft.Server
+	resp   *VerifyResponse
+	err    error
+}
+
+// askToVerify asks members for their state, all at once.
+func (n *Node) askToVerify(ctx context.Context, servers []raft.Server, req *VerifyRequest, timeout time.Duration) []verified {
+	// A node that found damage on its own disk stops when its answer is given: here
+	// that is when this context ends.
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	finished := make(chan error)
-	for i, s := range servers {
-		go func() {
-			if string(s.ID) == n.opts.ID {
-				resp, damaged := n.checksum(ctx, req)
-				done(i, resp, nil)
-				finished <- damaged
-				return
-			}
-			resp := &VerifyResponse{}
-			err := n.caller.call(ctx, string(s.Address), pathVerify, req, resp)
-			done(i, resp, err)
-			finished <- nil
-		}()
-	}
-	for range servers {
-		if err := <-finished; err != nil {
-			damaged = err
-		}
-	}
-	return damaged
+	return fromEach(servers, func(s raft.Server) verified {
+		resp, err := callNode(ctx, n, string(s.ID), string(s.Address), pathVerify, n.answerVerify, req, &VerifyResponse{})
+		return verified{s, resp, err}
+	})
 }
 
 // compare finds out what most members have. Where two camps are equally large,
@@ -206,17 +194,14 @@ func (n *Node) verifyDisks(ctx context.Context, v *Verification) {
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = time.Until(deadline)
 	}
-	damaged := n.askEach(ctx, servers, &VerifyRequest{Deep: true}, timeout, func(i int, resp *VerifyResponse, err error) {
-		a := v.node(string(servers[i].ID))
+	for _, told := range n.askToVerify(ctx, servers, &VerifyRequest{Deep: true}, timeout) {
+		a := v.node(string(told.server.ID))
 		switch {
-		case err != nil:
-			a.Result, a.Why = VerifiedUnreachable, err.Error()
-		case resp.GetDamage() != "":
-			a.Result, a.Why = VerifiedDamaged, resp.GetDamage()
+		case told.err != nil:
+			a.Result, a.Why = VerifiedUnreachable, told.err.Error()
+		case told.resp.GetDamage() != "":
+			a.Result, a.Why = VerifiedDamaged, told.resp.GetDamage()
 		}
-	})
-	if damaged != nil {
-		n.stopForGood(damaged)
 	}
 }
 

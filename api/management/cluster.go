@@ -107,12 +107,12 @@ func (a *api) clusterRoutes() []serve.Route {
 		verify,
 		with(look, pathCluster, false, a.clusterStatus),
 		with(look, pathMembers, false, a.listMembers),
-		with(change, pathCluster+"/join", true, a.proven(a.join)),
-		with(change, pathCluster+"/leave", false, a.proven(a.leave)),
-		with(change, pathCluster+"/transfer", true, a.proven(a.transfer)),
-		with(change, pathMember+"/remove", false, a.proven(a.onMember("removed", a.cluster.Remove))),
-		with(change, pathMember+"/promote", false, a.proven(a.onMember("promoted", a.cluster.Promote))),
-		with(change, pathMember+"/demote", false, a.proven(a.onMember("demoted", a.cluster.Demote))),
+		with(change, pathCluster+"/join", true, a.join),
+		with(change, pathCluster+"/leave", false, a.leave),
+		with(change, pathCluster+"/transfer", true, a.transfer),
+		with(change, pathMember+"/remove", false, a.onMember("removed", a.cluster.Remove)),
+		with(change, pathMember+"/promote", false, a.onMember("promoted", a.cluster.Promote)),
+		with(change, pathMember+"/demote", false, a.onMember("demoted", a.cluster.Demote)),
 	}
 }
 

@@ -244,3 +244,33 @@ func TestClusterVerification(t *testing.T) {
 		t.Errorf("in no cluster: %d", code)
 	}
 }
+
+// What is done to the cluster itself carries no evidence in a transaction, so
+// every such route proves the right when it is used, whoever adds it.
+func TestOperationsWithAKeyThatIsGone(t *testing.T) {
+	t.Parallel()
+	f := &fakeCluster{}
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations := 0
+	for _, r := range routes {
+		if !r.Operates || !r.Change {
+			continue
+		}
+		operations++
+		path := strings.NewReplacer("{", "", "}", "").Replace(strings.TrimPrefix(r.Path, "/management/v1"))
+		if code, body := operate(t, f, revoked{as(authz.GroupAdmin)}, r.Method, path, "{}"); code != http.StatusUnauthorized {
+			t.Errorf("%s %s with a key that is gone: %d %s", r.Method, path, code, body)
+		}
+		for _, group := range []string{authz.GroupWriter, authz.GroupReader, authz.GroupAuditor} {
+			if code, body := operate(t, f, as(group), r.Method, path, "{}"); code != http.StatusForbidden {
+				t.Errorf("%s %s as %s: %d %s", r.Method, path, group, code, body)
+			}
+		}
+	}
+	if operations < 12 || len(f.asked) > 0 {
+		t.Errorf("%d operations; the cluster was asked: %v", operations, f.asked)
+	}
+}

@@ -64,7 +64,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 		return nil, errors.New("management: Cluster is missing")
 	}
 	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, backups: opts.Backups, restores: opts.Restores}
-	return append(append(a.clusterRoutes(), a.keyringRoutes()...), []serve.Route{
+	routes := append(append(a.clusterRoutes(), a.keyringRoutes()...), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -86,7 +86,13 @@ func Routes(opts Options) ([]serve.Route, error) {
 
 		{Method: http.MethodPost, Path: pathRestores, Action: authz.ActionRestoreBackup, Resource: onCluster, Operates: true, Change: true, Body: true, Handle: a.startRestore},
 		{Method: http.MethodGet, Path: pathRestore, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showRestore},
-	}...), nil
+	}...)
+	for i, r := range routes {
+		if r.Operates && r.Change { // here, so that none can be without it
+			routes[i].Handle = a.proven(r.Handle)
+		}
+	}
+	return routes, nil
 }
 
 const (

@@ -34,7 +34,7 @@ type Route struct {
 	Store bool
 	// Operates tells that it works on the cluster itself and not through the log. A
 	// look must work when there is no leader, so the right is judged by what this
-	// node knows. A change carries no evidence in a transaction: its handler proves
+	// node knows. A change carries no evidence in a transaction: Handle proves
 	// the right by Call.Recheck.
 	Operates bool
 	// Body tells that the request has one.
