@@ -69,8 +69,16 @@ func (n *Node) ask(ctx context.Context, req *MembershipRequest) error {
 	defer cancel()
 	pause := firstPause
 	maybe := false
+	// handing is the leader that was asked to hand over to anybody, and whose answer
+	// was lost, most often because it did. Whoever leads next must not be asked the
+	// same: it might hand back.
+	handing := ""
 	for {
 		changed := n.leadership.signal.next()
+		leader, _ := n.leader()
+		if handing != "" && leader != "" && leader != handing {
+			return nil
+		}
 		resp, err := n.askOnce(ctx, req)
 		switch {
 		case err == nil && resp.GetOutcome() == MembershipResponse_OUTCOME_DONE:
@@ -85,6 +93,9 @@ func (n *Node) ask(ctx context.Context, req *MembershipRequest) error {
 			maybe, err = true, errors.New(resp.GetReason())
 		case !errors.Is(err, errNotDialled) && !errors.Is(err, errNoLeader):
 			maybe = true
+			if req.GetKind() == MembershipRequest_KIND_TRANSFER && req.GetId() == "" {
+				handing = leader
+			}
 		}
 		if ended := n.pause(ctx, changed, &pause); ended != nil {
 			if maybe {
