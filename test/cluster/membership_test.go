@@ -374,7 +374,7 @@ func TestForeignNodeIsNotLetIn(t *testing.T) {
 	}
 	refusedRun(t, other.Nodes[0], "empty its data folder", "cluster", "join", list[0].Gossip)
 	refusedRun(t, other.Nodes[0], "the only one", "cluster", "leave", "--yes")
-	if code, _, stderr := floeberg(t, other.Nodes[0].URL, "cluster", "join", "nowhere"); code != 1 || !strings.Contains(stderr, "10.0.0.1:8183") {
+	if code, _, stderr := floeberg(t, other.Nodes[0].URL, "cluster", "join", "nowhere"); code != 2 || !strings.Contains(stderr, "10.0.0.1:8183") {
 		t.Errorf("no address: exit code %d, %q", code, stderr)
 	}
 	for _, n := range []*cluster.Node{s.Nodes[0], other.Nodes[0]} {
