@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/api/management"
+	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
@@ -115,7 +116,11 @@ func (p backupPeers) LeaderID() string { return p.app.node.LeaderID() }
 
 // Ask implements backup.Peers.
 func (p backupPeers) Ask(ctx context.Context, node string, question []byte) ([]byte, error) {
-	return p.app.node.AskService(ctx, node, backupService, question)
+	answer, err := p.app.node.AskService(ctx, node, backupService, question)
+	if errors.Is(err, cluster.ErrNoSuchNode) {
+		return nil, fmt.Errorf("%w: %s", backup.ErrNoNode, node)
+	}
+	return answer, err
 }
 
 // backups is the operators' side of snapshots; nil where there is no store.

@@ -19,6 +19,8 @@ var (
 	ErrNotNow = errors.New("not now")
 	// ErrKeyReused is returned when the key of a request was that of another one.
 	ErrKeyReused = errors.New("the Idempotency-Key was used for another request")
+	// ErrNoNode is what Peers return of a node that the cluster does not have.
+	ErrNoNode = errors.New("no such node")
 	// ErrNoOperation is returned when nobody knows of an operation (any more).
 	ErrNoOperation = errors.New("no such operation")
 )

@@ -90,7 +90,10 @@ func (c *crew) Ask(ctx context.Context, node string, question []byte) ([]byte, e
 	gone := c.gone[node]
 	c.mu.Unlock()
 	k := c.keepers[node]
-	if k == nil || gone {
+	switch {
+	case k == nil:
+		return nil, backup.ErrNoNode
+	case gone:
 		return nil, errors.New("no answer")
 	}
 	return k.Answer(ctx, question)
@@ -288,7 +291,7 @@ func TestOperations(t *testing.T) {
 		t.Errorf("of nothing: %v", err)
 	}
 
-	for id, want := range map[string]error{"": backup.ErrNoOperation, "x": backup.ErrNoOperation, "x@a": backup.ErrNoOperation, "x@nobody": backup.ErrNotNow} {
+	for id, want := range map[string]error{"": backup.ErrNoOperation, "x": backup.ErrNoOperation, "x@a": backup.ErrNoOperation, "x@nobody": backup.ErrNoOperation} {
 		if _, err := c.keepers["b"].Operation(t.Context(), id); !errors.Is(err, want) {
 			t.Errorf("operation %q: %v, want %v", id, err, want)
 		}

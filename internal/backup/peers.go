@@ -13,7 +13,8 @@ import (
 type Peers interface {
 	// LeaderID is who leads; "" where nobody is known to.
 	LeaderID() string
-	// Ask has a node's keeper answer a question; see Keeper.Answer.
+	// Ask has a node's keeper answer a question; see Keeper.Answer. A node that the
+	// cluster does not have is ErrNoNode.
 	Ask(ctx context.Context, node string, question []byte) ([]byte, error)
 }
 
@@ -195,6 +196,9 @@ func (k *Keeper) Operation(ctx context.Context, id string) (*Operation, error) {
 		return nil, fmt.Errorf("%w: %q is no id of one", ErrNoOperation, id)
 	}
 	a, err := k.ask(ctx, node, question{Do: askOperation, Operation: id})
+	if errors.Is(err, ErrNoNode) {
+		return nil, fmt.Errorf("%w: %q is of node %q, which the cluster does not have", ErrNoOperation, id, node)
+	}
 	if err != nil {
 		return nil, err
 	}
