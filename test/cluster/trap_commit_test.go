@@ -157,6 +157,52 @@ func TestReAddedSchema(t *testing.T) {
 	}
 }
 
+// TestReAddedSpecAndOrder adds a partition spec and a sort order that the table has
+// already: the last one added is the one that is there.
+func TestReAddedSpecAndOrder(t *testing.T) {
+	t.Parallel()
+	c := shared(t).Client()
+	ns := namespace(t, c)
+	name, _ := table(t, c, ns)
+	use := func(updates ...client.Object) (spec, order int) {
+		t.Helper()
+		var shown struct {
+			Metadata struct {
+				Spec  int `json:"default-spec-id"`
+				Order int `json:"default-sort-order-id"`
+			} `json:"metadata"`
+		}
+		if err := do(t, c, http.StatusOK, client.CommitRequest(c, ns, name, nil, updates)).Decode(&shown); err != nil {
+			t.Fatal(err)
+		}
+		return shown.Metadata.Spec, shown.Metadata.Order
+	}
+	add := func(transform string) (spec, order int) {
+		t.Helper()
+		return use(
+			client.Object{"action": "add-spec", "spec": client.Object{"fields": []client.Object{
+				{"source-id": 1, "name": "by_" + transform[:4], "transform": transform},
+			}}},
+			client.Object{"action": "set-default-spec", "spec-id": -1},
+			client.Object{"action": "add-sort-order", "sort-order": client.Object{"order-id": -1, "fields": []client.Object{
+				{"source-id": 1, "transform": transform, "direction": "asc", "null-order": "nulls-first"},
+			}}},
+			client.Object{"action": "set-default-sort-order", "sort-order-id": -1},
+		)
+	}
+	firstSpec, firstOrder := add("identity")
+	secondSpec, secondOrder := add("bucket[4]")
+	if firstSpec == secondSpec || firstOrder == secondOrder {
+		t.Fatalf("two specs have ids %d and %d, two orders %d and %d", firstSpec, secondSpec, firstOrder, secondOrder)
+	}
+	if spec, order := add("identity"); spec != firstSpec || order != firstOrder {
+		t.Errorf("added again, the first spec has id %d and the first order %d, want %d and %d", spec, order, firstSpec, firstOrder)
+	}
+	if spec, order := add("bucket[4]"); spec != secondSpec || order != secondOrder {
+		t.Errorf("added again, the second spec has id %d and the second order %d, want %d and %d", spec, order, secondSpec, secondOrder)
+	}
+}
+
 // TestFieldsInsideStructs partitions, sorts and identifies rows by a field of a
 // struct.
 func TestFieldsInsideStructs(t *testing.T) {
