@@ -112,8 +112,9 @@ func New(opts Options) (*App, error) {
 	return a, nil
 }
 
-// Start starts the node and returns when it takes part and lets clients in; until
-// there is a leader it is not ready. What was started is stopped again where a step fails.
+// Start starts the node and returns when it takes part and lets clients in, or when
+// the context ends while that is all it waits for; until there is a leader it is not
+// ready. What was started is stopped again where a step fails.
 func (a *App) Start(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -30,7 +31,11 @@ type door struct {
 // newDoor listens, and shuts the door again where it is to be shut. A port that the
 // system chose would be lost by that, so it stays open.
 func newDoor(ctx context.Context, address string, shut bool) (*door, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	var config net.ListenConfig
+	// Multipath TCP, which Go listens for by default, has had kernels fail where such
+	// a listener was shut.
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +55,11 @@ func newDoor(ctx context.Context, address string, shut bool) (*door, error) {
 	return d, nil
 }
 
-// open lets everybody in. Opening again does nothing.
+// open lets everybody in. Opening again does nothing, nor does opening a door that
+// was closed.
 func (d *door) open() error {
 	d.once.Do(func() {
-		if err := resumeListening(d.TCPListener); err != nil {
+		if err := resumeListening(d.TCPListener); err != nil && !errors.Is(err, net.ErrClosed) {
 			d.err = fmt.Errorf("listen %s: %w", d.Addr(), err)
 		}
 		close(d.opened)
@@ -61,10 +67,14 @@ func (d *door) open() error {
 	return d.err
 }
 
-// Close implements net.Listener. Whoever waits for the door waits no longer.
+// Close implements net.Listener. Whoever waits for the door waits no longer. Closing
+// again does nothing.
 func (d *door) Close() error {
 	err := d.TCPListener.Close()
 	d.once.Do(func() { close(d.opened) })
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
 	return err
 }
 
@@ -76,7 +86,8 @@ func (a *App) returning() bool {
 }
 
 // openDoor waits until the node is ready, or has been starting for long enough, and
-// lets clients in.
+// lets clients in. The node is complete by then: where the context ends, as it does
+// when the node is to stop, it is stopped like any other, and not as a start that failed.
 func (a *App) openDoor(ctx context.Context) error {
 	ticker := time.NewTicker(doorPoll)
 	defer ticker.Stop()
@@ -86,7 +97,7 @@ func (a *App) openDoor(ctx context.Context) error {
 			continue
 		case <-a.door.opened:
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		}
 		break
 	}

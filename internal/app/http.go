@@ -91,12 +91,8 @@ func (a *App) listen(ctx context.Context) error {
 	a.undo.add("closing the HTTP listener", func(context.Context) error {
 		patience.Stop()
 		giveUp()
-		err := a.server.Close()
 		// The server knows of the door only once it serves there.
-		if e := door.Close(); !errors.Is(e, net.ErrClosed) {
-			err = errors.Join(err, e)
-		}
-		return err
+		return errors.Join(a.server.Close(), door.Close())
 	})
 	return nil
 }
@@ -112,7 +108,9 @@ func (a *App) endHTTP(ctx context.Context) error {
 		timer := time.AfterFunc(time.Until(deadline)-answerGrace, a.giveUp)
 		defer timer.Stop()
 	}
-	err := a.server.Shutdown(ctx)
+	// The server closes the door where it serves there; one that is still shut would
+	// be opened yet.
+	err := errors.Join(a.server.Shutdown(ctx), a.door.Close())
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return errors.Join(fmt.Errorf("requests under way did not finish in time: %w", err), a.server.Close())
 	}
