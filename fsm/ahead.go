@@ -140,7 +140,7 @@ func (a *Ahead) scan(r pebble.Reader, rng state.KeyRange, fn func(key []byte, v 
 	last, _ := a.place(rng.End)
 	rows := a.rows[first:last]
 	var failed error
-	ended := false
+	ended := false // by a failure too
 	// next hands over the first row.
 	next := func() {
 		row := rows[0]
@@ -150,28 +150,25 @@ func (a *Ahead) scan(r pebble.Reader, rng state.KeyRange, fn func(key []byte, v 
 		}
 		v, err := parseValue(row.raw)
 		if err != nil {
-			failed = fmt.Errorf("key %x: %w", row.key, err)
+			failed, ended = fmt.Errorf("key %x: %w", row.key, err), true
 			return
 		}
 		ended = v.live(a.timeMs) && !fn(row.key, v)
 	}
 	err := scanLive(r, rng.Start, rng.End, a.timeMs, func(key []byte, v storedValue) bool {
-		for failed == nil && !ended && len(rows) > 0 {
-			order := bytes.Compare(rows[0].key, key)
-			if order > 0 {
-				break
-			}
+		for !ended && len(rows) > 0 && bytes.Compare(rows[0].key, key) < 0 {
 			next()
-			if order == 0 {
-				return failed == nil && !ended
-			}
 		}
-		if failed == nil && !ended {
+		switch {
+		case ended:
+		case len(rows) > 0 && bytes.Equal(rows[0].key, key):
+			next()
+		default:
 			ended = !fn(key, v)
 		}
-		return failed == nil && !ended
+		return !ended
 	})
-	for err == nil && failed == nil && !ended && len(rows) > 0 {
+	for err == nil && !ended && len(rows) > 0 {
 		next()
 	}
 	if err != nil {
