@@ -2,4 +2,4 @@
 // Pebble out, the same bytes on every node.
 package fsm
 
-//go:generate protoc --proto_path=.. --go_out=.. --go_opt=paths=source_relative fsm/command/command.proto fsm/state/record.proto
+//go:generate protoc --proto_path=.. --go_out=.. --go_opt=paths=source_relative fsm/command/command.proto fsm/state/record.proto fsm/state/restore.proto fsm/state/policy.proto

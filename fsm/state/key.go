@@ -54,6 +54,10 @@ const (
 	// SpaceRestore is the restoring of a backup: what is known of the last one, and
 	// the pieces of the snapshot while it is brought in.
 	SpaceRestore Space = 0x22
+	// SpacePolicySet is the heads of policy sets by scope: which version is in force.
+	SpacePolicySet Space = 0x30
+	// SpacePolicyVersion is the texts of policy sets by scope and version.
+	SpacePolicyVersion Space = 0x31
 )
 
 // ErrBadKey is returned when bytes are not a key of the expected keyspace.

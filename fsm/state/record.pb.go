@@ -642,6 +642,7 @@ type Answer struct {
 	//	*Answer_Properties
 	//	*Answer_Table
 	//	*Answer_View
+	//	*Answer_PolicyVersion
 	Outcome       isAnswer_Outcome `protobuf_oneof:"outcome"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -745,6 +746,15 @@ func (x *Answer) GetView() *ViewAnswer {
 	return nil
 }
 
+func (x *Answer) GetPolicyVersion() uint64 {
+	if x != nil {
+		if x, ok := x.Outcome.(*Answer_PolicyVersion); ok {
+			return x.PolicyVersion
+		}
+	}
+	return 0
+}
+
 type isAnswer_Outcome interface {
 	isAnswer_Outcome()
 }
@@ -774,6 +784,11 @@ type Answer_View struct {
 	View *ViewAnswer `protobuf:"bytes,7,opt,name=view,proto3,oneof"`
 }
 
+type Answer_PolicyVersion struct {
+	// The version of a policy set that the change made, or found made already.
+	PolicyVersion uint64 `protobuf:"varint,16,opt,name=policy_version,json=policyVersion,proto3,oneof"`
+}
+
 func (*Answer_Failure) isAnswer_Outcome() {}
 
 func (*Answer_Done) isAnswer_Outcome() {}
@@ -785,6 +800,8 @@ func (*Answer_Properties) isAnswer_Outcome() {}
 func (*Answer_Table) isAnswer_Outcome() {}
 
 func (*Answer_View) isAnswer_Outcome() {}
+
+func (*Answer_PolicyVersion) isAnswer_Outcome() {}
 
 // Done is the answer of a change that has none.
 type Done struct {
@@ -1602,7 +1619,7 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x05 \x01(\x04R\tcreatedMs\x12\x1d\n" +
 	"\n" +
-	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"\x8e\x03\n" +
+	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"\xb7\x03\n" +
 	"\x06Answer\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\fR\vfingerprint\x126\n" +
 	"\afailure\x18\x02 \x01(\v2\x1a.floeberg.state.v1.FailureH\x00R\afailure\x12-\n" +
@@ -1612,7 +1629,8 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"properties\x18\x05 \x01(\v2#.floeberg.state.v1.PropertiesChangeH\x00R\n" +
 	"properties\x126\n" +
 	"\x05table\x18\x06 \x01(\v2\x1e.floeberg.state.v1.TableAnswerH\x00R\x05table\x123\n" +
-	"\x04view\x18\a \x01(\v2\x1d.floeberg.state.v1.ViewAnswerH\x00R\x04viewB\t\n" +
+	"\x04view\x18\a \x01(\v2\x1d.floeberg.state.v1.ViewAnswerH\x00R\x04view\x12'\n" +
+	"\x0epolicy_version\x18\x10 \x01(\x04H\x00R\rpolicyVersionB\t\n" +
 	"\aoutcome\"\x06\n" +
 	"\x04Done\"7\n" +
 	"\aFailure\x12\x12\n" +
@@ -1751,6 +1769,7 @@ func file_fsm_state_record_proto_init() {
 		(*Answer_Properties)(nil),
 		(*Answer_Table)(nil),
 		(*Answer_View)(nil),
+		(*Answer_PolicyVersion)(nil),
 	}
 	file_fsm_state_record_proto_msgTypes[14].OneofWrappers = []any{
 		(*Task_Purge)(nil),
