@@ -44,6 +44,8 @@ const (
 	ActionShowCluster       Action = "ShowCluster"
 	ActionManageCluster     Action = "ManageCluster"
 	ActionManageWarehouse   Action = "ManageWarehouse"
+	ActionShowPolicies      Action = "ShowPolicies"
+	ActionManagePolicies    Action = "ManagePolicies"
 )
 
 // Class groups actions by what they touch, so that a rule can speak of all
@@ -75,7 +77,8 @@ func (a Action) Class() Class {
 		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
 	case ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
-		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup:
+		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup,
+		ActionShowPolicies, ActionManagePolicies:
 		return ClassManage
 	}
 	return ClassNone

@@ -11,10 +11,24 @@ type Principal struct {
 	Tenant string
 	// Groups are what its rights are given to.
 	Groups []string
+	// Proof is how it showed who it is.
+	Proof Proof
 	// Evidence is what the answer "this is who asks" rests on. Whoever acts for
 	// the principal can prove later that it still holds.
 	Evidence []Evidence
 }
+
+// Proof is how a principal showed who it is. Names are written into policies: they
+// are never renamed.
+type Proof string
+
+// The proofs.
+const (
+	// ProofNone is no proof: authentication is off.
+	ProofNone Proof = "none"
+	// ProofKey is an API key.
+	ProofKey Proof = "key"
+)
 
 // Evidence is a record of the replicated state and the revision at which it was
 // looked at.

@@ -12,6 +12,9 @@ const (
 	KindNamespace Kind = "Namespace"
 	KindTable     Kind = "Table"
 	KindView      Kind = "View"
+	// KindPolicySet is the policies of the resource's warehouse, or of the whole
+	// cluster where it has none.
+	KindPolicySet Kind = "PolicySet"
 )
 
 // Resource is what an action is done to. Names are kept as lists, never joined:
@@ -32,6 +35,11 @@ func (r Resource) String() string {
 		return "namespace " + strings.Join(r.Namespace, ".")
 	case KindTable:
 		return "table " + strings.Join(r.Namespace, ".") + "." + r.Name
+	case KindPolicySet:
+		if r.Warehouse == "" {
+			return "the policies of the cluster"
+		}
+		return "the policies of warehouse " + r.Warehouse
 	case KindView:
 		return "view " + strings.Join(r.Namespace, ".") + "." + r.Name
 	}

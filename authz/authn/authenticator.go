@@ -162,7 +162,7 @@ func (k *Keys) lookup(v *state.View, hash []byte) (authz.Principal, error) {
 		return authz.Principal{}, ErrExpiredKey
 	}
 	return authz.Principal{
-		ID: rec.Id, Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups,
+		ID: rec.Id, Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, Proof: authz.ProofKey,
 		Evidence: []authz.Evidence{{Key: state.APIKeyKey(hash), Revision: revision}},
 	}, nil
 }

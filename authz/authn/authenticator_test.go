@@ -113,7 +113,7 @@ func TestKeyOfThisNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := authz.Principal{
-		ID: "key-1", Name: "etl", Tenant: "acme", Groups: []string{"writer"},
+		ID: "key-1", Name: "etl", Tenant: "acme", Groups: []string{"writer"}, Proof: authz.ProofKey,
 		Evidence: []authz.Evidence{{Key: state.APIKeyKey(authn.HashKey(secret)), Revision: 7}},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
