@@ -59,16 +59,16 @@ func tag(c *serve.Call, warehouseRevision uint64, id []byte, revision uint64, wh
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }
 
-// documentName names a table's document: the same one, whoever gets it and
-// whatever stands around it. An answer that was made from a file names no
-// generation, and so no document.
-func documentName(t *catalog.Table, refsOnly bool) string {
+// document names a table's document: the same one, whoever gets it and whatever
+// stands around it. An answer that was made from a file names no generation, and
+// so no document.
+func document(t *catalog.Table, refsOnly bool) serve.Document {
 	if t.Revision == 0 {
-		return ""
+		return serve.Document{}
 	}
-	name := binary.BigEndian.AppendUint64(slices.Clone(t.ID), t.Revision)
+	name := string(t.ID)
 	if refsOnly {
-		return string(name) + "refs"
+		name += "refs"
 	}
-	return string(name)
+	return serve.Document{Name: name, Revision: t.Revision}
 }

@@ -45,7 +45,7 @@ func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	rep := &serve.Reply{Status: http.StatusOK, Body: body, Index: t.Index}
 	if !req.StageCreate {
 		// What is only staged can't be loaded, so there is nothing to name.
-		rep.ETag, rep.Document = etag(c, t, false), documentName(t, false)
+		rep.ETag, rep.Document = etag(c, t, false), document(t, false)
 	}
 	return rep, nil
 }
@@ -72,7 +72,7 @@ func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error
 		rep.Status = http.StatusNotModified
 		return rep, nil
 	}
-	rep.Document = documentName(t, refs)
+	rep.Document = document(t, refs)
 	rep.Body, err = wire.LoadTable(t.MetadataLocation, t.Metadata)
 	return rep, err
 }
@@ -114,7 +114,7 @@ func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 		return nil, err
 	}
 	return &serve.Reply{
-		Status: http.StatusOK, Body: body, Document: documentName(t, false), ETag: etag(c, t, false), Index: t.Index,
+		Status: http.StatusOK, Body: body, Document: document(t, false), ETag: etag(c, t, false), Index: t.Index,
 	}, nil
 }
 

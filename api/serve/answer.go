@@ -133,7 +133,7 @@ func (s *server) writeBody(g *gin.Context, c *Call, rep *Reply) {
 	body, e := rep.Body, s.encodingOf(c, rep)
 	if e != encodingNone {
 		var err error
-		if body, err = s.packer.pack(g.Request.Context(), e, rep.Body, rep.Document); err != nil {
+		if body, err = s.packer.pack(e, rep.Body, rep.Document); err != nil {
 			middleware.Fail(g, err)
 			return
 		}

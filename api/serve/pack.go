@@ -2,7 +2,6 @@ package serve
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -10,7 +9,9 @@ import (
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
-	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/floeberg/floeberg/internal/newest"
 )
 
 const (
@@ -29,7 +30,8 @@ const (
 // document as it is, and the document's compressed form is kept: one stream
 // comes of it, as every client reads it.
 type packer struct {
-	kept     *otter.Cache[string, packed]
+	kept     *newest.Cache[packed]
+	packing  singleflight.Group
 	deflates sync.Pool // of *flate.Writer
 	gzips    sync.Pool // of *gzip.Writer, for streams
 	zstds    sync.Pool // of *zstd.Encoder, for streams
@@ -45,13 +47,7 @@ type packed struct {
 }
 
 func newPacker(keepBytes int64) (*packer, error) {
-	kept, err := otter.New(&otter.Options[string, packed]{
-		MaximumWeight: uint64(keepBytes),
-		Weigher: func(key string, doc packed) uint32 {
-			const overhead = 128
-			return uint32(min(len(key)+len(doc.blocks)+overhead, 1<<31))
-		},
-	})
+	kept, err := newest.New[packed](keepBytes)
 	if err != nil {
 		return nil, fmt.Errorf("serve: cache of compressed documents: %w", err)
 	}
@@ -80,11 +76,18 @@ func longest(pieces [][]byte) int {
 	return at
 }
 
-// pack compresses a body. Under the name of its document, the longest piece, the
-// compressed document is kept; "" keeps nothing.
-func (p *packer) pack(ctx context.Context, e encoding, pieces [][]byte, document string) ([][]byte, error) {
+// Document names the document in an answer, of which there is one newest
+// revision. Equal names and revisions have equal bytes. The zero value names none.
+type Document struct {
+	Name     string
+	Revision uint64
+}
+
+// pack compresses a body. The compressed document, which is the longest piece, is
+// kept where it has a name.
+func (p *packer) pack(e encoding, pieces [][]byte, document Document) ([][]byte, error) {
 	at := longest(pieces)
-	doc, err := p.document(ctx, e, pieces[at], document)
+	doc, err := p.document(e, pieces[at], document)
 	if err != nil {
 		return nil, err
 	}
@@ -102,16 +105,27 @@ func (p *packer) pack(ctx context.Context, e encoding, pieces [][]byte, document
 
 // document compresses a document, or finds it compressed. Of those who want the
 // same one at the same time one compresses it.
-func (p *packer) document(ctx context.Context, e encoding, plain []byte, name string) (packed, error) {
+func (p *packer) document(e encoding, plain []byte, of Document) (packed, error) {
 	compress := p.deflate
 	if e == encodingZstd {
 		compress = p.zstdBlocks
 	}
-	if name == "" {
+	if of.Name == "" {
 		return compress(plain)
 	}
-	return p.kept.Get(context.WithoutCancel(ctx), e.token()+" "+name,
-		otter.LoaderFunc[string, packed](func(context.Context, string) (packed, error) { return compress(plain) }))
+	name := e.token() + " " + of.Name
+	if doc, ok := p.kept.Get(name, of.Revision); ok {
+		return doc, nil
+	}
+	made, err, _ := p.packing.Do(fmt.Sprintf("%d %s", of.Revision, name), func() (any, error) {
+		doc, err := compress(plain)
+		if err == nil {
+			p.kept.Keep(name, of.Revision, doc, len(doc.blocks))
+		}
+		return doc, err
+	})
+	doc, _ := made.(packed)
+	return doc, err
 }
 
 // deflate compresses into blocks of DEFLATE that end on a whole byte.

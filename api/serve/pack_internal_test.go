@@ -73,17 +73,17 @@ func TestPackedBodiesAreOneStream(t *testing.T) {
 		if rapid.Bool().Draw(t, "one byte only") {
 			document = bytes.Repeat([]byte("x"), size)
 		}
-		name := fmt.Sprintf("%p %d", document, size)
+		name := Document{Name: fmt.Sprintf("%p %d", document, size), Revision: 1}
 		for range 2 {
 			pieces := [][]byte{
 				[]byte(strings.Repeat("h", rapid.IntRange(0, size).Draw(t, "before"))), document,
 				[]byte(strings.Repeat("t", rapid.IntRange(0, size).Draw(t, "after"))),
 			}
 			if longest(pieces) != 1 {
-				name = ""
+				name = Document{}
 			}
 			for _, e := range []encoding{encodingGzip, encodingZstd} {
-				packed, err := p.pack(t.Context(), e, pieces, name)
+				packed, err := p.pack(e, pieces, name)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -179,7 +179,7 @@ func BenchmarkPack(b *testing.B) {
 				b.SetBytes(int64(len(doc)))
 				size := 0
 				for b.Loop() {
-					packed, err := p.pack(b.Context(), e, [][]byte{doc}, "")
+					packed, err := p.pack(e, [][]byte{doc}, Document{})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -69,9 +69,8 @@ type Reply struct {
 	// Close is called once, when the reply was written or will not be; nil is
 	// nothing to do.
 	Close func()
-	// Document names the longest piece of Body: those of equal names have equal
-	// bytes, so that its compressed form is kept. "" keeps nothing.
-	Document string
+	// Document names the longest piece of Body, whose compressed form is kept.
+	Document Document
 	// ETag names what the answer says; how its bytes are compressed is added to it.
 	ETag string
 	// Index is the log index that the answer reflects; 0 is not shown.

@@ -81,6 +81,7 @@ func TestArrows(t *testing.T) {
 		"internal/certs":   {},
 		"internal/config":  {"authz", "fsm"}, // it knows what a key must look like
 		"internal/iceberg": {},
+		"internal/newest":  {},
 		"internal/storage": {},
 		"ops":              {},
 		"fsm":              {},
@@ -89,9 +90,9 @@ func TestArrows(t *testing.T) {
 		"internal/archive": {"fsm", "internal/storage"},
 		"internal/backup":  {"fsm", "internal/storage"},
 		"internal/restore": {"fsm", "internal/archive", "internal/backup", "internal/storage"},
-		"internal/catalog": {"fsm", "internal/iceberg", "internal/storage"},
+		"internal/catalog": {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
 		"internal/tasks":   {"fsm", "internal/iceberg", "internal/storage"},
-		"api":              {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/restore", "internal/storage", "ops"},
+		"api":              {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/newest", "internal/restore", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)

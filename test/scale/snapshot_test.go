@@ -23,6 +23,8 @@ const (
 	// tablesEnv says how many tables there shall be.
 	tablesEnv   = "SCALE_TABLES"
 	usualTables = 5_000
+	// roundsEnv says how often commits without and with a snapshot are compared.
+	roundsEnv = "SCALE_ROUNDS"
 	// commitsPerSecond is the load, on tables of its own.
 	commitsPerSecond = 200
 	writers          = 40
@@ -30,13 +32,19 @@ const (
 
 func tables(t *testing.T) int {
 	t.Helper()
-	text := os.Getenv(tablesEnv)
+	return number(t, tablesEnv, usualTables)
+}
+
+// number reads a variable of the environment.
+func number(t *testing.T, name string, usual int) int {
+	t.Helper()
+	text := os.Getenv(name)
 	if text == "" {
-		return usualTables
+		return usual
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		t.Fatalf("%s: %q is no number of tables", tablesEnv, text)
+		t.Fatalf("%s: %q is no number of at least 1", name, text)
 	}
 	return n
 }
@@ -62,21 +70,23 @@ func TestSnapshotAmongCommits(t *testing.T) {
 
 	leader := leaderOf(t, s)
 	load := newLoad(t, c)
-	calm := load.during(ctx, func() { time.Sleep(calmTime(count)) }, leader)
 	var made struct {
 		ID    string `json:"id"`
 		Bytes int64  `json:"bytes"`
 	}
-	var took time.Duration
-	busy := load.during(ctx, func() {
-		begun := time.Now()
-		run(t, &made, leader.URL, "backup", "create", "--output", "json")
-		took = time.Since(begun)
-	}, leader)
+	for range number(t, roundsEnv, 1) {
+		calm := load.during(ctx, func() { time.Sleep(calmTime(count)) }, leader)
+		var took time.Duration
+		busy := load.during(ctx, func() {
+			begun := time.Now()
+			run(t, &made, leader.URL, "backup", "create", "--output", "json")
+			took = time.Since(begun)
+		}, leader)
+		t.Logf("a snapshot of %d tables: %d bytes in %s", count, made.Bytes, took.Round(time.Millisecond))
+		t.Logf("commits without it: %s", calm)
+		t.Logf("commits meanwhile:  %s", busy)
+	}
 	load.end(t)
-	t.Logf("a snapshot of %d tables: %d bytes in %s", count, made.Bytes, took.Round(time.Millisecond))
-	t.Logf("commits without it: %s", calm)
-	t.Logf("commits meanwhile:  %s", busy)
 
 	var trial struct {
 		StateChecksum string `json:"state_checksum"`
@@ -213,13 +223,15 @@ type figures struct {
 	commits, missed    int
 	p50, p95, p99, max time.Duration
 	over               time.Duration
-	residentMax        float64 // bytes
+	// Bytes: what is resident at most, and the most of it that is the process's own
+	// and that is pages of files mapped into it.
+	residentMax, ownMax, mappedMax float64
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%d in %s (%d ticks found all writers busy), P50 %s, P95 %s, P99 %s, worst %s; leader's memory up to %.0f MB",
+	return fmt.Sprintf("%d in %s (%d ticks found all writers busy), P50 %s, P95 %s, P99 %s, worst %s; leader's memory up to %.0f MB (%.0f its own, %.0f of mapped files)",
 		f.commits, f.over.Round(time.Second), f.missed, f.p50.Round(10*time.Microsecond), f.p95.Round(10*time.Microsecond),
-		f.p99.Round(10*time.Microsecond), f.max.Round(10*time.Microsecond), f.residentMax/1e6)
+		f.p99.Round(10*time.Microsecond), f.max.Round(10*time.Microsecond), f.residentMax/1e6, f.ownMax/1e6, f.mappedMax/1e6)
 }
 
 func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) figures {
@@ -227,12 +239,12 @@ func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) fi
 	l.took, l.missed = nil, 0
 	l.mu.Unlock()
 	watched, stop := context.WithCancel(ctx)
-	var resident float64
+	var resident, own, mapped float64
 	var group sync.WaitGroup
 	group.Go(func() {
 		for watched.Err() == nil {
-			if m, err := leader.Metrics(watched); err == nil {
-				resident = max(resident, m["process_resident_memory_bytes"])
+			if m, err := memoryOf(leader.PID()); err == nil {
+				resident, own, mapped = max(resident, m["VmRSS"]), max(own, m["RssAnon"]), max(mapped, m["RssFile"])
 			}
 			select {
 			case <-watched.Done():
@@ -249,7 +261,7 @@ func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) fi
 	l.mu.Unlock()
 	stop()
 	group.Wait()
-	f.residentMax = resident
+	f.residentMax, f.ownMax, f.mappedMax = resident, own, mapped
 	slices.Sort(took)
 	f.commits = len(took)
 	if len(took) > 0 {
@@ -257,4 +269,21 @@ func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) fi
 		f.p50, f.p95, f.p99, f.max = at(.50), at(.95), at(.99), took[len(took)-1]
 	}
 	return f
+}
+
+// memoryOf reads the kernel's account of a process's memory, in bytes.
+func memoryOf(pid int) (map[string]float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil, err
+	}
+	sizes := make(map[string]float64)
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		kb, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
+		if err == nil {
+			sizes[name] = kb * 1024
+		}
+	}
+	return sizes, nil
 }
