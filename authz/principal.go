@@ -13,6 +13,9 @@ type Principal struct {
 	Groups []string
 	// Proof is how it showed who it is.
 	Proof Proof
+	// BreakGlass tells that it may always look at policies and change them, whatever
+	// they say. It gives no other right.
+	BreakGlass bool
 	// Evidence is what the answer "this is who asks" rests on. Whoever acts for
 	// the principal can prove later that it still holds.
 	Evidence []Evidence

@@ -226,6 +226,7 @@ func checkGuards(v *state.View, ch Change) error {
 func dependsOnState(err error) bool {
 	switch KindOf(err) {
 	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView, KindNoSuchTask,
+		KindNoSuchPolicyVersion, KindPoliciesChanged, KindPolicyLockout,
 		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindCommitUnknown,
 		KindInvalid, KindForbiddenLocation, KindTooLarge:
 		return true

@@ -34,6 +34,12 @@ const (
 	KindNoSuchView Kind = "no-such-view"
 	// KindNoSuchTask is returned when the background job does not exist.
 	KindNoSuchTask Kind = "no-such-task"
+	// KindNoSuchPolicyVersion is returned when the version of a policy set does not exist, or is not kept any more.
+	KindNoSuchPolicyVersion Kind = "no-such-policy-version"
+	// KindPoliciesChanged is returned when another version of a policy set is in force than the one to be replaced.
+	KindPoliciesChanged Kind = "policies-changed"
+	// KindPolicyLockout is returned when a change of policies would take from its author the right to change them.
+	KindPolicyLockout Kind = "policy-lockout"
 	// KindNoSuchNode is returned when the cluster has no such node.
 	KindNoSuchNode Kind = "no-such-node"
 	// KindMembershipRefused is returned when a change of the cluster's membership would do harm.

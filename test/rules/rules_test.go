@@ -91,8 +91,9 @@ func TestArrows(t *testing.T) {
 		"internal/backup":  {"fsm", "internal/storage"},
 		"internal/restore": {"fsm", "internal/archive", "internal/backup", "internal/storage"},
 		"internal/catalog": {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/policy":  {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
 		"internal/tasks":   {"fsm", "internal/iceberg", "internal/storage"},
-		"api":              {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/newest", "internal/restore", "internal/storage", "ops"},
+		"api":              {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/newest", "internal/policy", "internal/restore", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)
