@@ -34,7 +34,7 @@ func (n *Node) change(ctx context.Context, req *MembershipRequest) *MembershipRe
 	// With an entry of the leader's own term applied, so is every committed
 	// configuration of earlier terms: the index is the newest there is.
 	index, servers := n.configuration.committed()
-	c := &pending{node: n, index: index, servers: servers}
+	c := &pending{node: n, term: n.leadership.open.Load(), index: index, servers: servers}
 	var err error
 	switch id := req.GetId(); req.GetKind() {
 	case MembershipRequest_KIND_ADD:
@@ -50,18 +50,28 @@ func (n *Node) change(ctx context.Context, req *MembershipRequest) *MembershipRe
 	default:
 		err = refuse("this node's program is too old for this change: it does not know it")
 	}
+	if errors.Is(err, ErrRefused) && !c.leads() {
+		// That nobody answered may be the very reason why it leads no more: it is
+		// for the next leader to judge.
+		err = fmt.Errorf("%w any more, when it found: %s", errNotLeader, err.Error())
+	}
 	if err != nil {
 		n.logger.Info("the membership was not changed", "change", req.GetKind().String(), "id", req.GetId(), "because", err)
 	}
 	return outcome(err)
 }
 
-// pending is a change that is being made, and the configuration it is bound to.
+// pending is a change that is being made, and the term and the configuration it is
+// bound to.
 type pending struct {
 	node    *Node
+	term    uint64
 	index   uint64
 	servers []raft.Server
 }
+
+// leads tells whether this node has led without a break since the change began.
+func (c *pending) leads() bool { return c.node.leads() && c.node.leadership.open.Load() == c.term }
 
 func (c *pending) member(id string) (raft.Server, error) {
 	s, ok := find(c.servers, id)
@@ -196,10 +206,14 @@ func (c *pending) remove(ctx context.Context, id string) error {
 // yield hands leadership over before this node's own vote is taken: the next
 // leader does the rest when it is asked.
 func (c *pending) yield(ctx context.Context) error {
-	if err := c.node.handOver(ctx, ""); err != nil {
-		return refuse("this node leads, and nobody can take over: %v", err)
+	err := c.node.handOver(ctx, "")
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w any more: leadership was handed over", errNotLeader)
+	case ctx.Err() != nil, errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return fmt.Errorf("%w to do it: leadership is to be handed over first: %w", errNotLeader, err)
 	}
-	return fmt.Errorf("%w any more: leadership was handed over", errNotLeader)
+	return refuse("this node leads, and nobody can take over: %v", err)
 }
 
 func (c *pending) promote(ctx context.Context, id string) error {
@@ -265,10 +279,16 @@ func (c *pending) transfer(ctx context.Context, id string) error {
 	} else if len(votersOf(c.servers)) == 1 {
 		return refuse("%s is the only voter: nobody else can lead", n.opts.ID)
 	}
-	if err := n.handOver(ctx, id); err != nil {
-		return refuse("leadership stays with %s: %v", n.opts.ID, err)
+	err := n.handOver(ctx, id)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil, errors.Is(err, raft.ErrLeadershipTransferInProgress), id == "" && !c.leads():
+		// It may still go over, or went another way. Who asked sees who leads, and
+		// must not ask the next leader to hand over as well.
+		return fmt.Errorf("handing over: %w", err)
 	}
-	return nil
+	return refuse("leadership stays with %s: %v", n.opts.ID, err)
 }
 
 // answering are the voters that answer now and take what this node sends as their

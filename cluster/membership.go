@@ -69,17 +69,17 @@ func (n *Node) ask(ctx context.Context, req *MembershipRequest) error {
 	defer cancel()
 	pause := firstPause
 	maybe := false
-	// handing is the leader that was asked to hand over to anybody, and whose answer
-	// was lost, most often because it did. Whoever leads next must not be asked the
-	// same: it might hand back.
+	// handing is the leader that was asked to hand over to anybody and may have done
+	// so: its answer was lost, or it lost office meanwhile. Whoever leads next must not
+	// be asked the same: it might hand back.
 	handing := ""
+	toAnybody := req.GetKind() == MembershipRequest_KIND_TRANSFER && req.GetId() == ""
 	for {
 		changed := n.leadership.signal.next()
-		leader, _ := n.leader()
-		if handing != "" && leader != "" && leader != handing {
+		if leader, _ := n.leader(); handing != "" && leader != "" && leader != handing {
 			return nil
 		}
-		resp, err := n.askOnce(ctx, req)
+		asked, resp, err := n.askOnce(ctx, req)
 		switch {
 		case err == nil && resp.GetOutcome() == MembershipResponse_OUTCOME_DONE:
 			return nil
@@ -89,12 +89,14 @@ func (n *Node) ask(ctx context.Context, req *MembershipRequest) error {
 			return &Refusal{resp.GetReason()}
 		case err == nil && resp.GetOutcome() == MembershipResponse_OUTCOME_NOT_LEADER:
 			err = fmt.Errorf("%w: %s", errNotLeader, resp.GetReason())
-		case err == nil:
-			maybe, err = true, errors.New(resp.GetReason())
-		case !errors.Is(err, errNotDialled) && !errors.Is(err, errNoLeader):
+		case errors.Is(err, errNotDialled), errors.Is(err, errNoLeader):
+		default:
 			maybe = true
-			if req.GetKind() == MembershipRequest_KIND_TRANSFER && req.GetId() == "" {
-				handing = leader
+			if err == nil {
+				err = errors.New(resp.GetReason())
+			}
+			if toAnybody {
+				handing = asked
 			}
 		}
 		if ended := n.pause(ctx, changed, &pause); ended != nil {
@@ -106,19 +108,20 @@ func (n *Node) ask(ctx context.Context, req *MembershipRequest) error {
 	}
 }
 
-func (n *Node) askOnce(ctx context.Context, req *MembershipRequest) (*MembershipResponse, error) {
+// askOnce asks whoever leads as far as this node knows, which may be itself.
+func (n *Node) askOnce(ctx context.Context, req *MembershipRequest) (asked string, resp *MembershipResponse, err error) {
 	if n.raft.State() == raft.Leader {
-		return n.change(ctx, req), nil
+		return n.opts.ID, n.change(ctx, req), nil
 	}
 	id, address := n.leader()
 	if id == "" || id == n.opts.ID {
-		return nil, errNoLeader
+		return "", nil, errNoLeader
 	}
 	req.TimeoutMs = remainingMs(ctx)
 	ctx, end := n.caller.whileLeading(ctx, id)
 	defer end()
-	resp := &MembershipResponse{}
-	return resp, n.caller.call(ctx, address, pathMembership, req, resp)
+	resp = &MembershipResponse{}
+	return id, resp, n.caller.call(ctx, address, pathMembership, req, resp)
 }
 
 // answerMembership makes a change that another node asks for. A node that is not
@@ -130,7 +133,7 @@ func (n *Node) answerMembership(ctx context.Context, req *MembershipRequest) (*M
 		return n.change(ctx, req), nil
 	}
 	req.PassedOn = true
-	resp, err := n.askOnce(ctx, req)
+	_, resp, err := n.askOnce(ctx, req)
 	switch {
 	case errors.Is(err, errNoLeader), errors.Is(err, errNotDialled):
 		return notLeader(err.Error()), nil

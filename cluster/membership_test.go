@@ -161,6 +161,58 @@ func TestChangesThatWouldCostTheQuorum(t *testing.T) {
 	mustPropose(t, c.Node(leader), put("a", "1"))
 }
 
+// A leader that is cut off sees nobody answer before it loses office. That is no
+// reason to refuse a change: the next leader makes it.
+func TestAChangeOutlivesItsLeader(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(n *cluster.Node, ctx context.Context, id string) error
+		became func(old string, id string, roles map[string]string) bool
+	}{
+		"remove":   {(*cluster.Node).Remove, func(_, id string, roles map[string]string) bool { return roles[id] == "" }},
+		"demote":   {(*cluster.Node).Demote, func(_, id string, roles map[string]string) bool { return roles[id] == cluster.RoleNonvoter }},
+		"transfer": {(*cluster.Node).Transfer, func(_, id string, roles map[string]string) bool { return roles[id] == cluster.RoleLeader }},
+		"transfer to anybody": {
+			func(n *cluster.Node, ctx context.Context, _ string) error { return n.Transfer(ctx, "") },
+			func(old, _ string, roles map[string]string) bool { return roles[old] == cluster.RoleVoter },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := clustertest.Start(t, clustertest.Options{Adjust: quick(3)})
+			leader := c.Leader()
+			old, id := clustertest.ID(leader), clustertest.ID((leader+1)%3)
+			node, ctx, done := c.Node(leader), within(t, 20*time.Second), make(chan error, 1)
+			c.Network.Isolate(c.Address(leader), others(c)...)
+			go func() { done <- test.change(node, ctx, id) }()
+			c.Await("the leader to lose office", func() string {
+				if s := node.Status(); s.State == "Leader" {
+					return "it leads"
+				}
+				return ""
+			})
+			c.Network.Heal(c.Address(leader))
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			c.Await("the change", func() string {
+				o, err := node.Overview(ctx)
+				if err != nil {
+					return err.Error()
+				}
+				roles := make(map[string]string)
+				for _, m := range o.Members {
+					roles[m.ID] = m.Role
+				}
+				if o.Leader == "" || !test.became(old, id, roles) {
+					return fmt.Sprint(roles)
+				}
+				return ""
+			})
+		})
+	}
+}
+
 func TestWithoutQuorumNothingChangesAndTheStatusSaysWhy(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, clustertest.Options{Adjust: quick(3)})
