@@ -125,11 +125,12 @@ func (n *Node) askOnce(ctx context.Context, req *MembershipRequest) (asked strin
 }
 
 // answerMembership makes a change that another node asks for. A node that is not
-// in the cluster yet knows no leader: whom it asks passes that on, once.
+// in the cluster yet knows no leader: whom it asks to be let in passes that on,
+// once. All others go on to the next leader by themselves.
 func (n *Node) answerMembership(ctx context.Context, req *MembershipRequest) (*MembershipResponse, error) {
 	ctx, cancel := within(ctx, req.GetTimeoutMs())
 	defer cancel()
-	if n.raft.State() == raft.Leader || req.GetPassedOn() {
+	if n.raft.State() == raft.Leader || req.GetPassedOn() || req.GetKind() != MembershipRequest_KIND_ADD {
 		return n.change(ctx, req), nil
 	}
 	req.PassedOn = true
