@@ -134,7 +134,16 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, into an
 // Post asks for a change and reads the answer into a value; nil takes none. It
 // carries an Idempotency-Key of its own.
 func (c *Client) Post(ctx context.Context, path string, body, into any) error {
-	r := &request{method: http.MethodPost, path: path, key: uuid.NewString()}
+	return c.change(ctx, http.MethodPost, path, body, into)
+}
+
+// Put is Post for what is put in the place of something.
+func (c *Client) Put(ctx context.Context, path string, body, into any) error {
+	return c.change(ctx, http.MethodPut, path, body, into)
+}
+
+func (c *Client) change(ctx context.Context, method, path string, body, into any) error {
+	r := &request{method: method, path: path, key: uuid.NewString()}
 	if body != nil {
 		var err error
 		if r.body, err = json.Marshal(body); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/internal/catalog"
+	"github.com/floeberg/floeberg/internal/policy"
 )
 
 // newNode is a node of a new site that serves operators and clients.
@@ -32,12 +33,24 @@ func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog) http.Handl
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}})
+	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Policies: policies(s, c)})
 	if err != nil {
 		s.T.Fatal(err)
 	}
 	return s.Handler(opts, append(protocol, routes...))
 }
+
+func policies(s *apitest.Site, c *catalog.Catalog) *policy.Policies {
+	s.T.Helper()
+	p, err := policy.New(c)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return p
+}
+
+// noPolicies are those of a node that is not asked for any.
+var noPolicies = struct{ management.Policies }{}
 
 // slowNode has few places, and calls wait ahead of each read of the object store.
 func slowNode(s *apitest.Site, id string, places int, wait func()) http.Handler {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
@@ -41,6 +42,8 @@ type Options struct {
 	Catalog Catalog
 	// Cluster is required.
 	Cluster Cluster
+	// Policies is required.
+	Policies Policies
 	// Backups is nil where there is no snapshot store.
 	Backups Backups
 	// Restores is nil where nothing can be restored.
@@ -51,6 +54,7 @@ type Options struct {
 type api struct {
 	catalog  Catalog
 	cluster  Cluster
+	policies Policies
 	backups  Backups
 	restores Restores
 }
@@ -63,8 +67,11 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Cluster == nil {
 		return nil, errors.New("management: Cluster is missing")
 	}
-	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, backups: opts.Backups, restores: opts.Restores}
-	routes := append(append(a.clusterRoutes(), a.keyringRoutes()...), []serve.Route{
+	if opts.Policies == nil {
+		return nil, errors.New("management: Policies is missing")
+	}
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores}
+	routes := append(slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.policyRoutes()), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -105,6 +112,7 @@ const (
 	pathKeyring    = pathCluster + "/keyring"
 	pathMembers    = pathRoot + "/members"
 	pathSupport    = pathRoot + "/support"
+	pathPolicies   = pathRoot + "/policies"
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"
 	pathCancelTask = pathTask + "/cancel"

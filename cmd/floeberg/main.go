@@ -66,7 +66,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(), devCommand(), clusterCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
-		warehouseCommand(), taskCommand(), backupCommand(), certCommand(), debugCommand(), openapiCommand(), versionCommand(),
+		warehouseCommand(), policyCommand(), taskCommand(), backupCommand(), certCommand(), debugCommand(), openapiCommand(), versionCommand(),
 	)
 	return root
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/internal/policy"
 	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/internal/tasks"
@@ -359,8 +360,12 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
+	policies, err := policy.New(cat)
+	if err != nil {
+		return err
+	}
 	managed, err := management.Routes(management.Options{
-		Catalog: cat, Backups: a.backups(), Restores: a.restorer,
+		Catalog: cat, Policies: policies, Backups: a.backups(), Restores: a.restorer,
 		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote}},
 	})
 	if err != nil {
