@@ -31,8 +31,9 @@ const (
 
 	frameHeadBytes = 1 + 4 + 4 + 4 + 8 + 8
 	trailerBytes   = 8 + 16
-	// frameTarget is when a frame is closed; only a single large row exceeds it.
-	frameTarget = 1 << 20
+	// frameTarget is when a frame is closed; only a single large row exceeds it. To
+	// fill one takes a few milliseconds, after which work that goes on beside requests rests.
+	frameTarget = 256 << 10
 	// maxFrameBytes is above the largest row that can be proposed.
 	maxFrameBytes  = 128 << 20
 	maxHeaderBytes = 64 << 10

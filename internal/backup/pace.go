@@ -16,8 +16,8 @@ type pacer struct {
 }
 
 const (
-	// restFactor makes a snapshot take a quarter of one core.
-	restFactor = 3
+	// restFactor makes a snapshot take an eighth of one core.
+	restFactor = 7
 	// minRest is below what is worth a timer; it adds up until it is.
 	minRest = 2 * time.Millisecond
 	// maxRest bounds what one slow piece costs: a machine that slept is not paid back.
