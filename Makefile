@@ -100,6 +100,12 @@ bench: build ## Commits and loads per second against three processes on this mac
 fuzz: ## Every fuzz target for FUZZTIME (30s) each
 	test/tools/fuzz.sh $(or $(FUZZTIME),30s)
 
+# Not a part of test: what is known changes without us, and it needs the database, from
+# the network or a copy of it (VULNDB=file:///…).
+.PHONY: vulnerabilities
+vulnerabilities: ## What is known to be vulnerable of what the program calls
+	@checker=$$(test/tools/govulncheck.sh); CGO_ENABLED=0 "$$checker" $(if $(VULNDB),-db '$(VULNDB)') ./...
+
 .PHONY: generate
 generate: ## What is generated from the .proto files
 	test/tools/protoc.sh

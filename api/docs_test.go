@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/floeberg/floeberg/api/apitest"
+	"github.com/floeberg/floeberg/api/middleware"
 	"github.com/floeberg/floeberg/api/rest"
 )
 
@@ -117,6 +118,9 @@ func TestDocsListTheHeaders(t *testing.T) {
 	}
 	opts := site.Options("n1")
 	opts.Ready = func() error { return errors.New("no leader") }
+	if opts.Rates, err = middleware.NewRates(middleware.RateOptions{PerPrincipal: 100}); err != nil {
+		t.Fatal(err)
+	}
 	h := site.Handler(opts, routes)
 	long := strings.Repeat("x", 2000) // worth compressing
 	schema := `{"type":"struct","fields":[{"id":1,"name":"id","type":"long","required":false}]}`
@@ -147,7 +151,7 @@ func TestDocsListTheHeaders(t *testing.T) {
 		}
 	}
 	// What only clients send.
-	for _, name := range []string{"Authorization", "X-Api-Key", "Idempotency-Key", "Floeberg-Consistency", "Accept-Encoding", "X-Iceberg-Access-Delegation", "If-None-Match"} {
+	for _, name := range []string{"Authorization", "X-Api-Key", "Idempotency-Key", "Floeberg-Consistency", "Accept-Encoding", "X-Iceberg-Access-Delegation", "If-None-Match", "Origin"} {
 		if !listed[name] {
 			t.Errorf("docs/api.md does not list %s", name)
 		}

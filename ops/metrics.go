@@ -57,6 +57,7 @@ type Metrics struct {
 	purgedFiles     prometheus.Counter
 
 	certificateReloads *prometheus.CounterVec
+	walls              wallSeries
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
@@ -98,9 +99,11 @@ func NewMetrics(version string) *Metrics {
 		open:           make(map[net.Conn]bool),
 
 		certificateReloads: counterVec("certificate_reloads_total", "Times that certificates were read again; after a failure those in force stay.", "use", "result"),
+		walls:              newWallSeries(),
 	}
 	build := gaugeVec("build_info", "Always 1; the version is in the label.", "version")
 	build.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.walls.all()...)
 	m.registry.MustRegister(
 		m.requests, m.connections,
 		counterFunc("cache_hits_total", "Loads answered from the cache of table documents.", m.cacheHits.Load),

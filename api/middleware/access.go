@@ -64,6 +64,10 @@ func accessed(c *gin.Context, logger *slog.Logger, events Events, elapsed time.D
 		slog.Int("bytes", max(0, c.Writer.Size())),
 		slog.String("remote", c.Request.RemoteAddr),
 	}
+	// Behind proxies that are trusted it is another.
+	if from := Client(ctx); from != peerAddress(c.Request.RemoteAddr) {
+		attrs = append(attrs, slog.String("client", from.String()))
+	}
 	if id := c.GetString(principalKey); id != "" {
 		attrs = append(attrs, slog.String("principal", id))
 	}

@@ -89,16 +89,34 @@ func (s *server) authorize(ctx context.Context, p authz.Principal, action authz.
 }
 
 func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Principal, error) {
-	p, err := s.opts.Authenticator.Authenticate(ctx, middleware.Credentials(g.Request))
+	credentials, from := middleware.Credentials(g.Request), middleware.Client(ctx)
+	credentials.Doubtful = s.opts.Rates.Doubtful(from)
+	p, err := s.opts.Authenticator.Authenticate(ctx, credentials)
 	if err != nil {
 		if s.opts.Events.AuthFailed != nil {
 			s.opts.Events.AuthFailed(authn.Reason(err))
 		}
+		// Who presents nothing has not tried anything.
+		if errors.Is(err, authn.ErrUnauthenticated) && !errors.Is(err, authn.ErrMissing) {
+			if tooOften := s.opts.Rates.Failed(from); tooOften != nil {
+				return p, tooOften
+			}
+		}
 		return p, err
 	}
 	middleware.SetPrincipal(g, p.ID)
+	// Once for each request, however often it is judged.
+	if !g.GetBool(countedKey) {
+		g.Set(countedKey, true)
+		if err := s.opts.Rates.LimitPrincipal(g.Writer.Header(), p.ID); err != nil {
+			return p, err
+		}
+	}
 	return p, nil
 }
+
+// countedKey marks a request that counts for how often its principal asks.
+const countedKey = "floeberg.counted"
 
 // carryOut does what was asked for, and proves that the rights still held when
 // it was done. A change that took place needs no such proof: its transaction

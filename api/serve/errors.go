@@ -152,6 +152,8 @@ var other = []struct {
 	{middleware.ErrBodyCorrupt, verdict{status: http.StatusBadRequest, errorType: "BadRequestException"}},
 	{middleware.ErrBodySlow, verdict{status: http.StatusRequestTimeout, errorType: "RequestTimeoutException", message: "The request body did not arrive in time; nothing was changed"}},
 	{middleware.ErrBodyCut, verdict{status: http.StatusBadRequest, errorType: "BadRequestException", message: "The request body is incomplete"}},
+	{middleware.ErrHeaders, verdict{status: http.StatusRequestHeaderFieldsTooLarge, errorType: "BadRequestException", message: "The request has too many header fields"}},
+	{middleware.ErrOrigin, verdict{status: http.StatusForbidden, errorType: "ForbiddenException", message: "Forbidden: requests from pages of another origin are not taken; --http-cors-origins allows origins"}},
 	{middleware.ErrBusy, verdict{status: http.StatusServiceUnavailable, errorType: "SlowDownException", message: "Too many requests are under way; nothing was changed, try again", retryAfter: retryBusy}},
 	// The catalog turns its own deadlines into refusals once something was
 	// proposed, so a bare one comes from before that.
@@ -173,6 +175,10 @@ func judgeError(err error, requestID string) verdict {
 	var body *jsonbody.Malformed
 	if errors.As(err, &body) {
 		return verdict{status: http.StatusBadRequest, errorType: "BadRequestException", message: body.Error()}
+	}
+	var often *middleware.RateError
+	if errors.As(err, &often) {
+		return verdict{status: http.StatusTooManyRequests, errorType: "TooManyRequestsException", message: often.Error(), retryAfter: often.Seconds()}
 	}
 	for _, o := range other {
 		if errors.Is(err, o.err) {

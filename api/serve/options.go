@@ -46,6 +46,12 @@ type Options struct {
 	Metrics http.Handler
 	// Open are further operations that are answered to everybody.
 	Open []OpenRoute
+	// Proxies are those whose word on where a request comes from is taken.
+	Proxies middleware.Proxies
+	// Origins are those whose pages may speak to this node from a browser.
+	Origins []string
+	// Rates bounds how often is asked; nil does not.
+	Rates *middleware.Rates
 	// RequestContext hands a request's name on to rooms that keep it in a context
 	// of their own.
 	RequestContext func(ctx context.Context, requestID string) context.Context
@@ -60,8 +66,14 @@ type Options struct {
 	// BodyTimeout is how long a body may take to arrive. Default 60 s: the largest
 	// allowed one over a 10 Mbit/s line.
 	BodyTimeout time.Duration
+	// BodyStall is how long nothing of a body may arrive. Default 15 s.
+	BodyStall time.Duration
 	// WriteTimeout is how long a client may take for the answer. Default 5 min.
 	WriteTimeout time.Duration
+	// WriteStall is how long it may take for a part of it, of 128 KiB. Default 1 min.
+	WriteStall time.Duration
+	// MaxHeaders bounds the header fields of a request. Default 128.
+	MaxHeaders int
 	// MaxBodyBytes bounds a request's body. Default 64 MiB: commits of 32 MB are seen.
 	MaxBodyBytes int64
 	// MaxBodyBytesInFlight bounds all bodies held at one time. Default 512 MiB.
@@ -85,6 +97,12 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Rates == nil {
+		var err error
+		if o.Rates, err = middleware.NewRates(middleware.RateOptions{}); err != nil {
+			return err
+		}
+	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
@@ -94,7 +112,10 @@ func (o *Options) complete() error {
 	setDefault(&o.MaxStaleness, 5*time.Second)
 	setDefault(&o.RequestTimeout, 30*time.Second)
 	setDefault(&o.BodyTimeout, time.Minute)
+	setDefault(&o.BodyStall, 15*time.Second)
 	setDefault(&o.WriteTimeout, 5*time.Minute)
+	setDefault(&o.WriteStall, time.Minute)
+	setDefault(&o.MaxHeaders, 128)
 	setDefault(&o.MaxBodyBytes, 64<<20)
 	setDefault(&o.MaxBodyBytesInFlight, 512<<20)
 	setDefault(&o.PackedBytes, 32<<20)

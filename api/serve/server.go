@@ -49,12 +49,16 @@ func New(opts Options, routes []Route) (http.Handler, error) {
 	}
 	engine.Use(
 		middleware.NameRequests(opts.RequestContext),
+		middleware.LocateClients(opts.Proxies),
 		s.commonHeaders,
 		middleware.Access(opts.Logger, opts.Events),
 		middleware.AnswerErrors(s.answerError),
 		middleware.Recover(opts.Logger, opts.Events),
-		middleware.BoundWrites(opts.WriteTimeout),
-		middleware.BoundReads(opts.BodyTimeout),
+		middleware.BoundWrites(opts.WriteTimeout, opts.WriteStall),
+		middleware.BoundReads(opts.BodyTimeout, opts.BodyStall),
+		middleware.BoundHeaders(opts.MaxHeaders),
+		opts.Rates.LimitAddresses("/health", "/ready"),
+		middleware.Origins(opts.Origins),
 	)
 	engine.NoRoute(func(g *gin.Context) { middleware.Fail(g, errNoRoute) })
 	engine.NoMethod(func(g *gin.Context) { middleware.Fail(g, errNoMethod) })
@@ -87,5 +91,5 @@ func (s *server) commonHeaders(g *gin.Context) {
 	h.Set(NodeHeader, s.opts.NodeID)
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Vary", "Authorization, X-API-Key, X-Iceberg-Access-Delegation, Accept-Encoding, "+ConsistencyHeader)
-	h.Set("X-Content-Type-Options", "nosniff")
+	middleware.SecureHeaders(h, g.Request.TLS != nil)
 }

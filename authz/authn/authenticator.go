@@ -57,6 +57,9 @@ type Credentials struct {
 	Key string
 	// Malformed tells that there was something that could not be read.
 	Malformed bool
+	// Doubtful tells that they come from where many came lately that proved nothing:
+	// only what this node knows by itself is looked at.
+	Doubtful bool
 }
 
 // Options are what Keys is made of.
@@ -106,7 +109,7 @@ func NewKeys(opts Options) (*Keys, error) {
 // A key that this node has is good without asking anybody: whoever acts on the
 // answer proves by its evidence that it still holds. A key that this node does
 // not have may have been made a moment ago on another one, so it is looked up
-// once more in a state that is proven current.
+// once more in a state that is proven current, unless that is doubtful.
 func (k *Keys) Authenticate(ctx context.Context, c Credentials) (authz.Principal, error) {
 	switch {
 	case c.Malformed || len(c.Key) > MaxKeyBytes:
@@ -120,7 +123,7 @@ func (k *Keys) Authenticate(ctx context.Context, c Credentials) (authz.Principal
 		return authz.Principal{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	p, err := k.lookup(v, hash)
-	if !errors.Is(err, ErrUnknownKey) {
+	if !errors.Is(err, ErrUnknownKey) || c.Doubtful {
 		return p, err
 	}
 	return k.lookupCurrent(ctx, hash)

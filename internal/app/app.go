@@ -375,7 +375,14 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
+	rates, err := a.rates()
+	if err != nil {
+		return err
+	}
 	handler, err := serve.New(serve.Options{
+		Proxies:        a.proxies(),
+		Origins:        a.config.Walls.CORSOrigins,
+		Rates:          rates,
 		Authenticator:  authenticator,
 		Authorizer:     timedAuthorizer{strangerRights{authz.Groups{}}, a.metrics},
 		NodeID:         a.config.NodeID,

@@ -46,11 +46,14 @@ func protocols() *http.Protocols {
 
 // listen takes the port of HTTP and answers probes once its door is open.
 func (a *App) listen(ctx context.Context) error {
-	certificate, err := openCertificate(a.config.TLS)
+	certificate, err := openCertificate(a.config.TLS, a.config.Walls.TLSMinVersion)
 	if err != nil {
 		return err
 	}
 	a.certificate = certificate
+	if certificate != nil {
+		a.watchCertificate(context.WithoutCancel(ctx), certificate)
+	}
 	door, err := newDoor(ctx, a.config.HTTP.Listen, a.returning())
 	if err != nil {
 		return fmt.Errorf("http-listen: %w", err)
@@ -76,10 +79,11 @@ func (a *App) listen(ctx context.Context) error {
 		ConnState:         a.metrics.ConnState,
 		ErrorLog:          slog.NewLogLogger(a.logger.With(slog.String("room", "http")).Handler(), slog.LevelInfo),
 	}
-	serve := func() error { return a.server.Serve(door) }
+	guests := newGuests(door, a.config.Walls, a.proxies(), a.metrics.ConnectionRefused)
+	serve := func() error { return a.server.Serve(guests) }
 	if certificate != nil {
 		a.server.TLSConfig = certificate.config()
-		serve = func() error { return a.server.ServeTLS(door, "", "") }
+		serve = func() error { return a.server.ServeTLS(guests, "", "") }
 	}
 	go func() {
 		<-door.opened
@@ -168,6 +172,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *gate) answer(w http.ResponseWriter, r *http.Request, status int, body string) {
+	middleware.SecureHeaders(w.Header(), r.TLS != nil)
 	w.Header().Set("Floeberg-Node", g.node)
 	w.Header().Set(middleware.RequestIDHeader, uuid.NewString())
 	w.Header().Set("Content-Type", "application/json")

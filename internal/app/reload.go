@@ -31,9 +31,7 @@ func (a *App) reloadHTTP(files config.Certificate) error {
 	if a.certificate == nil || !files.Given() {
 		return nil
 	}
-	err := a.certificate.reload(files)
-	a.metrics.CertificatesRead(useHTTP, err == nil)
-	return err
+	return a.certificateRead(a.certificate.reload(files))
 }
 
 func (a *App) reloadCluster(files config.Certificate) error {

@@ -74,6 +74,8 @@ type Config struct {
 
 	// TLS is the certificate of the HTTP listener.
 	TLS Certificate
+	// Walls are what strangers meet first.
+	Walls Walls
 	// ClusterTLS is the certificate of the cluster listener.
 	ClusterTLS Certificate
 	// GossipKey encrypts gossip: 16, 24 or 32 bytes. Where there is a keyring it

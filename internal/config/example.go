@@ -70,10 +70,10 @@ func exampleValue(s Setting) string {
 	case "off":
 		return "false"
 	}
-	if s.Name == "bootstrap-expect" {
+	switch s.Name {
+	case "bootstrap-expect":
 		return s.Default
-	}
-	if s.Name == "join" || s.Name == "allow-locations" {
+	case "join", "allow-locations", "http-trusted-proxies", "http-cors-origins":
 		return "[]"
 	}
 	return fmt.Sprintf("%q", s.Default)

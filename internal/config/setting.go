@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,10 @@ var sections = map[string]bool{
 // Settings is the list of all settings: the one place of their names, defaults
 // and meanings.
 func Settings() []Setting {
+	return slices.Concat(nodeSettings(), wallSettings())
+}
+
+func nodeSettings() []Setting {
 	return []Setting{
 		{
 			Name: "node-id", Note: "host name", Usage: "unique and stable name of this node",

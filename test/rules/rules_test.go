@@ -138,6 +138,7 @@ func TestHomes(t *testing.T) {
 		"github.com/cedar-policy":          {"authz/cedar"},
 		"github.com/minio/minio-go":        {"internal/storage"},
 		"golang.org/x/oauth2":              {"internal/storage"},
+		"golang.org/x/time":                {"api"},
 		"github.com/spf13/cobra":           {"cmd"},
 		"github.com/mattn/go-isatty":       {"cmd"},
 		"github.com/prometheus":            {"ops", "internal/app"},
