@@ -40,6 +40,7 @@ const (
 	ActionCreateBackup      Action = "CreateBackup"
 	ActionVerifyBackup      Action = "VerifyBackup"
 	ActionRestoreBackup     Action = "RestoreBackup"
+	ActionListKeys          Action = "ListKeys"
 	ActionManageKeys        Action = "ManageKeys"
 	ActionShowCluster       Action = "ShowCluster"
 	ActionManageCluster     Action = "ManageCluster"
@@ -76,7 +77,7 @@ func (a Action) Class() Class {
 		ActionRenameTable, ActionCreateView, ActionReplaceView, ActionDropView, ActionRegisterView,
 		ActionRenameView, ActionCommitTransaction:
 		return ClassWrite
-	case ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
+	case ActionListKeys, ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
 		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup,
 		ActionShowPolicies, ActionManagePolicies:
 		return ClassManage

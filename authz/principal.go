@@ -16,6 +16,8 @@ type Principal struct {
 	// BreakGlass tells that it may always look at policies and change them, whatever
 	// they say. It gives no other right.
 	BreakGlass bool
+	// KeyID names the API key that it proved itself with; "" where that was something else.
+	KeyID string
 	// Evidence is what the answer "this is who asks" rests on. Whoever acts for
 	// the principal can prove later that it still holds.
 	Evidence []Evidence

@@ -13,6 +13,7 @@ import (
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/cluster/clustertest"
 	"github.com/floeberg/floeberg/fsm"
+	"github.com/floeberg/floeberg/fsm/state"
 )
 
 // held is a state machine to which nothing is applied while the gate is shut, as
@@ -66,6 +67,18 @@ func TestFollowerReadsAheadOfItsLog(t *testing.T) {
 		t.Errorf("a bounded read shows %q, %v", v.Data, err)
 	}
 	view.Close()
+	for name, look := range map[string]func() (*state.View, error){
+		"latest": n.Latest, "proven": func() (*state.View, error) { return n.Proven(t.Context()) },
+	} {
+		view, err := look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, _, err := view.Get(key("a")); err != nil || string(v.Data) != "39" {
+			t.Errorf("the %s state has %q, %v: less than was shown", name, v.Data, err)
+		}
+		view.Close()
+	}
 	if now, _ := c.Machine(follower).Applied(); now != before {
 		t.Fatalf("entry %d was applied through a shut gate", now)
 	}

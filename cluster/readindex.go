@@ -87,6 +87,39 @@ func (n *Node) View(ctx context.Context, c Consistency, maxStaleness time.Durati
 	return v, err
 }
 
+// Latest returns the newest state that can be had without waiting and without asking
+// anybody: what this node has applied, and what it was told of meanwhile. The caller
+// closes it.
+func (n *Node) Latest() (*state.View, error) {
+	if v, ok, err := n.shown(); ok || err != nil {
+		return v, err
+	}
+	return n.machine.View()
+}
+
+// Proven returns a state that has all that any read on this node has shown. A member
+// asks the leader where it has shown nothing yet, or has lost what it had. The caller
+// closes it.
+func (n *Node) Proven(ctx context.Context) (*state.View, error) {
+	if v, ok, err := n.shown(); ok || err != nil {
+		return v, err
+	}
+	if !n.hasMembership() || n.isRemoved() {
+		return n.machine.View()
+	}
+	return n.View(ctx, Linearizable, 0)
+}
+
+// shown returns the state with all that was proven here; ok is false where there is
+// nothing such.
+func (n *Node) shown() (v *state.View, ok bool, err error) {
+	p := n.proven.Load()
+	if p == nil {
+		return nil, false, nil
+	}
+	return n.show(p.current)
+}
+
 // show returns the state where it is current, without waiting; ok is false where
 // it is not.
 func (n *Node) show(now current) (v *state.View, ok bool, err error) {

@@ -64,7 +64,9 @@ func KeyOf(name string) string { return "fb_test_key_of_" + name }
 // GiveKey makes a key, or changes its groups.
 func (s *Site) GiveKey(name string, groups ...string) {
 	s.T.Helper()
-	s.Log.Put(s.T, state.APIKeyKey(authn.HashKey(KeyOf(name))), &state.APIKey{Id: "id-" + name, Name: name, Groups: groups})
+	hash := authn.HashKey(KeyOf(name))
+	s.Log.Put(s.T, state.APIKeyKey(hash), &state.APIKey{Id: "id-" + name, Name: name, Groups: groups})
+	s.Log.Put(s.T, state.KeyIDKey("id-"+name), &state.KeyEntry{Hash: hash})
 }
 
 // RevokeKey takes a key away.
@@ -92,7 +94,7 @@ func (s *Site) Catalog(adjust ...func(*catalog.Options)) *catalog.Catalog {
 func (s *Site) Options(id string) serve.Options {
 	s.T.Helper()
 	view := func(context.Context) (*state.View, error) { return s.Log.State() }
-	keys, err := authn.NewKeys(authn.Options{Local: view, Current: view, NowMs: s.Log.NowMs})
+	keys, err := authn.NewKeys(authn.Options{Local: view, Proven: view, Current: view, NowMs: s.Log.NowMs})
 	if err != nil {
 		s.T.Fatal(err)
 	}

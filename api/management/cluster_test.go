@@ -82,7 +82,7 @@ func (revoked) Recheck(context.Context, authz.Principal) error { return authn.Er
 
 func operate(t *testing.T, f *fakeCluster, who serve.Authenticator, method, path, body string) (int, string) {
 	t.Helper()
-	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Policies: noPolicies})
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Keys: noKeys, Policies: noPolicies})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestClusterVerification(t *testing.T) {
 func TestOperationsWithAKeyThatIsGone(t *testing.T) {
 	t.Parallel()
 	f := &fakeCluster{}
-	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Policies: noPolicies})
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Keys: noKeys, Policies: noPolicies})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,9 @@ import (
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/internal/catalog"
+	"github.com/floeberg/floeberg/internal/identity"
 	"github.com/floeberg/floeberg/internal/policy"
 )
 
@@ -33,7 +35,11 @@ func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog) http.Handl
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Policies: policies(s, c)})
+	keys, err := identity.NewKeys(c, authn.MintKey)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c)})
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -48,6 +54,9 @@ func policies(s *apitest.Site, c *catalog.Catalog) *policy.Policies {
 	}
 	return p
 }
+
+// noKeys are those of a node that is not asked for any.
+var noKeys = struct{ management.Keys }{}
 
 // noPolicies are those of a node that is not asked for any.
 var noPolicies = struct{ management.Policies }{}

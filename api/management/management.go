@@ -42,6 +42,8 @@ type Options struct {
 	Catalog Catalog
 	// Cluster is required.
 	Cluster Cluster
+	// Keys is required.
+	Keys Keys
 	// Policies is required.
 	Policies Policies
 	// Backups is nil where there is no snapshot store.
@@ -54,6 +56,7 @@ type Options struct {
 type api struct {
 	catalog  Catalog
 	cluster  Cluster
+	keys     Keys
 	policies Policies
 	backups  Backups
 	restores Restores
@@ -67,11 +70,14 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Cluster == nil {
 		return nil, errors.New("management: Cluster is missing")
 	}
+	if opts.Keys == nil {
+		return nil, errors.New("management: Keys is missing")
+	}
 	if opts.Policies == nil {
 		return nil, errors.New("management: Policies is missing")
 	}
-	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores}
-	routes := append(slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.policyRoutes()), []serve.Route{
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores}
+	routes := append(slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes()), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -112,6 +118,8 @@ const (
 	pathKeyring    = pathCluster + "/keyring"
 	pathMembers    = pathRoot + "/members"
 	pathSupport    = pathRoot + "/support"
+	pathKeys       = pathRoot + "/keys"
+	pathKey        = pathKeys + "/{key}"
 	pathPolicies   = pathRoot + "/policies"
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"

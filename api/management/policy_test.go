@@ -141,7 +141,7 @@ func TestValidatePolicies(t *testing.T) {
 		a := apitest.Ask{Method: "POST", Path: policiesPath + "/validate", Body: asJSON(t, management.ValidatePolicies{Text: text})}
 		return apitest.Decode[management.PolicyVerdict](t, a.Want(t, h, 200))
 	}
-	if v := ask(cedar.DefaultText); !v.Valid || v.Policies != 3 || len(v.Problems) != 0 {
+	if v := ask(cedar.DefaultText); !v.Valid || v.Policies != 4 || len(v.Problems) != 0 {
 		t.Errorf("got %+v", v)
 	}
 	v := ask("\n@id(\"x\")\npermit (principal, action == Floeberg::Action::\"LoadTabel\", resource);")
@@ -166,7 +166,7 @@ func TestExplainPolicies(t *testing.T) {
 	}
 	e := explain(question(`{"id":"someone","groups":["reader"]}`, "Table"))
 	if !e.Allowed || len(e.Policies) != 1 || e.Policies[0].Policy != "reader" || e.Policies[0].Warehouse != nil || e.Policies[0].Effect != "permit" ||
-		*e.ClusterVersion != 0 || *e.WarehouseVersion != 1 || e.Total != 4 {
+		*e.ClusterVersion != 0 || *e.WarehouseVersion != 1 || e.Total != 5 {
 		t.Errorf("got %+v", e)
 	}
 	// Groups are those of the key, where none are given.

@@ -12,7 +12,7 @@ func TestRights(t *testing.T) {
 	s, h := newNode(t)
 	s.GiveKey("outsider", "nobodies")
 	makeTable(t, h, "t")
-	reader, admin := []string{"reader", "writer", "admin"}, []string{"admin"}
+	reader, admin, auditor := []string{"reader", "writer", "admin"}, []string{"admin"}, []string{"auditor", "admin"}
 	for _, tc := range []struct {
 		apitest.Ask
 		may []string
@@ -22,6 +22,10 @@ func TestRights(t *testing.T) {
 		{apitest.Ask{Method: "GET", Path: tables + "/t/verify"}, reader},
 		{apitest.Ask{Method: "POST", Path: tables + "/t/rebuild"}, admin},
 		{apitest.Ask{Method: "GET", Path: tables + "/t/reports"}, admin},
+		{apitest.Ask{Method: "GET", Path: keys}, auditor},
+		{apitest.Ask{Method: "POST", Path: keys, Body: `{"name":"k","groups":["reader"]}`}, admin},
+		{apitest.Ask{Method: "POST", Path: keys + "/id-outsider/rotate", Body: `{"overlap_seconds":60}`}, admin},
+		{apitest.Ask{Method: "POST", Path: keys + "/id-outsider/revoke"}, admin},
 	} {
 		may := map[string]bool{}
 		for _, name := range tc.may {

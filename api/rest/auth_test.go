@@ -53,6 +53,7 @@ func TestOne401(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.put(state.APIKeyKey(authn.HashKey(keyOf("old"))), encode(t, &state.APIKey{Id: "old", Groups: []string{"admin"}, ExpiresMs: 1}))
+	s.put(state.APIKeyKey(authn.HashKey(keyOf("revoked"))), encode(t, &state.APIKey{Id: "revoked", Groups: []string{"admin"}, RevokedMs: 1}))
 	s.giveKey("gone", "admin")
 	s.revokeKey("gone")
 	var mu sync.Mutex
@@ -61,7 +62,7 @@ func TestOne401(t *testing.T) {
 		o.Events.AuthFailed = func(reason string) { mu.Lock(); reasons[reason]++; mu.Unlock() }
 	})
 	want := ""
-	for _, as := range []string{"-", "nobody", "old", "gone"} {
+	for _, as := range []string{"-", "nobody", "old", "revoked", "gone"} {
 		for _, a := range []ask{
 			{method: "GET", path: "/v1/config"},
 			{method: "GET", path: "/v1/config?warehouse=nowhere"},
@@ -81,7 +82,7 @@ func TestOne401(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"missing": 7, "unknown": 14, "expired": 7}, reasons); diff != "" {
+	if diff := cmp.Diff(map[string]int{"missing": 7, "unknown": 14, "expired": 7, "revoked": 7}, reasons); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -231,6 +232,11 @@ func TestRightTakenAwayMeanwhile(t *testing.T) {
 	meanwhile = once(func() { s.revokeKey("w") })
 	load.header = http.Header{"Floeberg-Consistency": {"stale"}}
 	load.want(t, h, 200)
+	// One that bounds how old it may be bounds that of the right, too.
+	s.giveKey("w", "writer")
+	meanwhile = once(func() { s.revokeKey("w") })
+	load.header = http.Header{"Floeberg-Consistency": {"bounded"}}
+	load.wantError(t, h, 401, "NotAuthorizedException")
 }
 
 type brokenAuthn struct{ authn.Off }

@@ -128,7 +128,8 @@ func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 	if c.Route.Operates {
 		return rep, err
 	}
-	if !c.Route.Change && c.Read.Consistency == catalog.Linearizable || c.Route.Change && decidedByState(err) {
+	// A stale read shows this node's own state, and so does the judgement before it.
+	if !c.Route.Change && c.Read.Consistency != catalog.Stale || c.Route.Change && decidedByState(err) {
 		if recheck := s.opts.Authenticator.Recheck(ctx, c.Principal); recheck != nil {
 			rep.drop()
 			return nil, recheck
@@ -181,6 +182,9 @@ func (s *server) writeHeaders(g *gin.Context, rep *Reply, e encoding) {
 	h := g.Writer.Header()
 	if rep.Index > 0 {
 		h.Set(IndexHeader, strconv.FormatUint(rep.Index, 10))
+	}
+	if rep.Secret {
+		h.Set("Cache-Control", "no-store")
 	}
 	if rep.ETag != "" {
 		h.Set("ETag", s.tagOf(g.Request.Header, rep, e))

@@ -73,6 +73,8 @@ type Reply struct {
 	Document Document
 	// ETag names what the answer says; how its bytes are compressed is added to it.
 	ETag string
+	// Secret tells that there is a secret in it, which nobody may keep on the way.
+	Secret bool
 	// Index is the log index that the answer reflects; 0 is not shown.
 	Index uint64
 }

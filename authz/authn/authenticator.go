@@ -26,6 +26,8 @@ var (
 	ErrUnknownKey = fmt.Errorf("%w: unknown key", ErrUnauthenticated)
 	// ErrExpiredKey is returned when the key's time is over.
 	ErrExpiredKey = fmt.Errorf("%w: expired key", ErrUnauthenticated)
+	// ErrRevokedKey is returned when the key was revoked.
+	ErrRevokedKey = fmt.Errorf("%w: revoked key", ErrUnauthenticated)
 
 	// ErrChanged is returned when what an earlier answer rested on does not hold
 	// any more: ask again.
@@ -45,6 +47,8 @@ func Reason(err error) string {
 		return "unknown"
 	case errors.Is(err, ErrExpiredKey):
 		return "expired"
+	case errors.Is(err, ErrRevokedKey):
+		return "revoked"
 	case errors.Is(err, ErrUnavailable):
 		return "unavailable"
 	}
@@ -66,11 +70,17 @@ type Credentials struct {
 type Options struct {
 	// Local gives the state that this node has, however old. Required.
 	Local func(context.Context) (*state.View, error)
+	// Proven gives a state that has all that any read on this node has shown. Required.
+	// What this node has applied is not enough: a read may be ahead of that.
+	Proven func(context.Context) (*state.View, error)
 	// Current gives a state that has everything acknowledged before. Required.
 	Current func(context.Context) (*state.View, error)
 	// NowMs is the replicated time. It goes on where no command is applied, so
 	// keys expire on an idle cluster too. Required.
 	NowMs func() uint64
+	// Used is told each time that a key proves who asks: which one, and the replicated
+	// time. Nil is not told.
+	Used func(keyID string, nowMs uint64)
 	// MaxConfirmations bounds how many unknown keys are looked up in the current
 	// state at once. Default 64: one question to the leader serves all that wait,
 	// so few are enough and nobody can make many. As many again may wait for
@@ -91,8 +101,8 @@ type Keys struct {
 
 // NewKeys makes an authenticator over the replicated state.
 func NewKeys(opts Options) (*Keys, error) {
-	if opts.Local == nil || opts.Current == nil || opts.NowMs == nil {
-		return nil, errors.New("authn: Local, Current and NowMs are required")
+	if opts.Local == nil || opts.Proven == nil || opts.Current == nil || opts.NowMs == nil {
+		return nil, errors.New("authn: Local, Proven, Current and NowMs are required")
 	}
 	if opts.MaxConfirmations <= 0 {
 		opts.MaxConfirmations = 64
@@ -103,36 +113,69 @@ func NewKeys(opts Options) (*Keys, error) {
 	return &Keys{opts: opts, confirm: make(chan struct{}, opts.MaxConfirmations)}, nil
 }
 
+// Proof is who asks, and until when what proves it does.
+type Proof struct {
+	authz.Principal
+	// EndsMs is when the API key ends, in replicated time; 0 is never.
+	EndsMs uint64
+}
+
 // Authenticate returns who the credentials belong to. Its error is
 // ErrUnauthenticated, or ErrUnavailable where that can't be found out now.
+func (k *Keys) Authenticate(ctx context.Context, c Credentials) (authz.Principal, error) {
+	p, err := k.Prove(ctx, c)
+	return p.Principal, err
+}
+
+// Prove is Authenticate, and tells for how long the answer is good.
 //
 // A key that this node has is good without asking anybody: whoever acts on the
 // answer proves by its evidence that it still holds. A key that this node does
 // not have may have been made a moment ago on another one, so it is looked up
 // once more in a state that is proven current, unless that is doubtful.
-func (k *Keys) Authenticate(ctx context.Context, c Credentials) (authz.Principal, error) {
-	switch {
-	case c.Malformed || len(c.Key) > MaxKeyBytes:
-		return authz.Principal{}, ErrMalformed
-	case c.Key == "":
-		return authz.Principal{}, ErrMissing
+func (k *Keys) Prove(ctx context.Context, c Credentials) (Proof, error) {
+	in, err := k.reader(c)
+	if err != nil {
+		return Proof{}, err
 	}
-	hash := HashKey(c.Key)
 	v, err := k.opts.Local(ctx)
 	if err != nil {
-		return authz.Principal{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Proof{}, unavailable(err)
 	}
-	p, err := k.lookup(v, hash)
-	if !errors.Is(err, ErrUnknownKey) || c.Doubtful {
-		return p, err
+	p, err := look(v, in)
+	if errors.Is(err, ErrUnknownKey) && !c.Doubtful {
+		p, err = k.lookCurrent(ctx, in)
 	}
-	return k.lookupCurrent(ctx, hash)
+	if err == nil && k.opts.Used != nil {
+		k.opts.Used(p.KeyID, k.opts.NowMs())
+	}
+	return p, err
 }
 
-func (k *Keys) lookupCurrent(ctx context.Context, hash []byte) (authz.Principal, error) {
+// reader gives what finds out in a state who credentials belong to.
+func (k *Keys) reader(c Credentials) (func(*state.View) (Proof, error), error) {
+	switch {
+	case c.Malformed:
+		return nil, ErrMalformed
+	case c.Key == "":
+		return nil, ErrMissing
+	case len(c.Key) > MaxKeyBytes:
+		return nil, ErrMalformed
+	}
+	hash := HashKey(c.Key)
+	return func(v *state.View) (Proof, error) { return k.proveKey(v, hash) }, nil
+}
+
+// look finds out in a view, which it closes.
+func look(v *state.View, in func(*state.View) (Proof, error)) (Proof, error) {
+	defer v.Close()
+	return in(v)
+}
+
+func (k *Keys) lookCurrent(ctx context.Context, in func(*state.View) (Proof, error)) (Proof, error) {
 	defer k.inQueue.Add(-1)
 	if k.inQueue.Add(1) > int64(2*k.opts.MaxConfirmations) {
-		return authz.Principal{}, fmt.Errorf("%w: too many unknown keys", ErrUnavailable)
+		return Proof{}, fmt.Errorf("%w: too many unknown keys", ErrUnavailable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.opts.ConfirmTimeout)
 	defer cancel()
@@ -143,38 +186,42 @@ func (k *Keys) lookupCurrent(ctx context.Context, hash []byte) (authz.Principal,
 	}
 	// Of a free place and a passed deadline select may take either.
 	if err := ctx.Err(); err != nil {
-		return authz.Principal{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Proof{}, unavailable(err)
 	}
 	v, err := k.opts.Current(ctx)
 	if err != nil {
-		return authz.Principal{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Proof{}, unavailable(err)
 	}
-	return k.lookup(v, hash)
+	return look(v, in)
 }
 
-// lookup looks a key up in a view, which it closes.
-func (k *Keys) lookup(v *state.View, hash []byte) (authz.Principal, error) {
-	defer v.Close()
+// proveKey finds out in a state whose an API key is.
+func (k *Keys) proveKey(v *state.View, hash []byte) (Proof, error) {
 	rec, revision, ok, err := v.APIKey(hash)
 	switch {
 	case err != nil:
-		return authz.Principal{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Proof{}, unavailable(err)
 	case !ok:
-		return authz.Principal{}, ErrUnknownKey
+		return Proof{}, ErrUnknownKey
+	case rec.RevokedMs != 0:
+		return Proof{}, ErrRevokedKey
 	case rec.ExpiresMs != 0 && max(k.opts.NowMs(), v.TimeMs) >= rec.ExpiresMs:
-		return authz.Principal{}, ErrExpiredKey
+		return Proof{}, ErrExpiredKey
 	}
-	return authz.Principal{
-		ID: rec.Id, Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, Proof: authz.ProofKey,
-		Evidence: []authz.Evidence{{Key: state.APIKeyKey(hash), Revision: revision}},
+	return Proof{
+		Principal: authz.Principal{
+			ID: rec.PrincipalID(), Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, KeyID: rec.Id, Proof: authz.ProofKey,
+			Evidence: []authz.Evidence{{Key: state.APIKeyKey(hash), Revision: revision}},
+		},
+		EndsMs: rec.ExpiresMs,
 	}, nil
 }
 
-// Recheck proves on this node's state that a principal's evidence still holds.
-// After a linearizable read that state has everything acknowledged before the
+// Recheck proves on what this node has shown that a principal's evidence still
+// holds. After a linearizable read that has everything acknowledged before the
 // read began, so a right that was taken away before is not used after.
 func (k *Keys) Recheck(ctx context.Context, p authz.Principal) error {
-	v, err := k.opts.Local(ctx)
+	v, err := k.opts.Proven(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -190,3 +237,5 @@ func (k *Keys) Recheck(ctx context.Context, p authz.Principal) error {
 	}
 	return nil
 }
+
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

@@ -85,7 +85,7 @@ func (n *node) view(ctx context.Context) (*state.View, error) {
 
 func newKeys(t *testing.T, local, current *node, mend ...func(*authn.Options)) *authn.Keys {
 	t.Helper()
-	opts := authn.Options{Local: local.view, Current: current.view, NowMs: func() uint64 { return 1000 }}
+	opts := authn.Options{Local: local.view, Proven: local.view, Current: current.view, NowMs: func() uint64 { return 1000 }}
 	for _, f := range mend {
 		f(&opts)
 	}
@@ -113,7 +113,7 @@ func TestKeyOfThisNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := authz.Principal{
-		ID: "key-1", Name: "etl", Tenant: "acme", Groups: []string{"writer"}, Proof: authz.ProofKey,
+		ID: "key-1", Name: "etl", Tenant: "acme", Groups: []string{"writer"}, KeyID: "key-1", Proof: authz.ProofKey,
 		Evidence: []authz.Evidence{{Key: state.APIKeyKey(authn.HashKey(secret)), Revision: 7}},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
@@ -227,6 +227,29 @@ func TestRecheck(t *testing.T) {
 	local.err = errors.New("closed")
 	if err := keys.Recheck(t.Context(), p); !errors.Is(err, authn.ErrUnavailable) {
 		t.Errorf("unreadable: %v", err)
+	}
+}
+
+// A read may show more than the node has applied: what was shown counts.
+func TestRecheckGoesByWhatWasShown(t *testing.T) {
+	t.Parallel()
+	local, shown := &node{}, &node{}
+	local.put(t, secret, 7, &state.APIKey{Id: "key-1"})
+	shown.put(t, secret, 7, &state.APIKey{Id: "key-1"})
+	keys := newKeys(t, local, &node{}, func(o *authn.Options) { o.Proven = shown.view })
+	p, err := keys.Authenticate(t.Context(), authn.Credentials{Key: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Recheck(t.Context(), p); err != nil {
+		t.Errorf("nothing changed: %v", err)
+	}
+	shown.remove(secret)
+	if err := keys.Recheck(t.Context(), p); !errors.Is(err, authn.ErrChanged) {
+		t.Errorf("revoked, and not applied here yet: %v", err)
+	}
+	if n := shown.open.Load(); n != 0 {
+		t.Errorf("%d views were not closed", n)
 	}
 }
 

@@ -55,7 +55,8 @@ func TestDefaultPoliciesAreTheGroupsThatExistFromTheStart(t *testing.T) {
 			for _, kind := range words().schema.Actions[actionUID(a)].AppliesTo.Resources {
 				r := places[strings.TrimPrefix(string(kind), "Floeberg::")]
 				got := s.Decide(about("u", a, r, "strangers", group))
-				if got.Allowed != slices.Contains(classes, a.Class()) {
+				looks := group == "auditor" && a == authz.ActionListKeys
+				if got.Allowed != (slices.Contains(classes, a.Class()) || looks) {
 					t.Errorf("%q, %s on %s: %+v", group, a, r, got)
 				}
 				if got.Allowed && (len(got.Policies) != 1 || got.Policies[0].Policy != group) {

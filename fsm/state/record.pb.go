@@ -546,13 +546,24 @@ func (x *LocationOwner) GetId() []byte {
 
 // APIKey is what a presented key's hash leads to.
 type APIKey struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Groups        []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
-	Tenant        string                 `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	CreatedMs     uint64                 `protobuf:"varint,5,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
-	ExpiresMs     uint64                 `protobuf:"varint,6,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Groups    []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	Tenant    string                 `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	CreatedMs uint64                 `protobuf:"varint,5,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	// From when on it is not honoured any more; 0 is never.
+	ExpiresMs uint64 `protobuf:"varint,6,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	// Whose key it is; empty where that is its own id. It stays when a key is rotated.
+	Principal string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
+	// When it was revoked; 0 where it was not. The record of a revoked key is kept for
+	// a while, so that it can be told from one that never was.
+	RevokedMs uint64 `protobuf:"varint,8,opt,name=revoked_ms,json=revokedMs,proto3" json:"revoked_ms,omitempty"`
+	// It was given to nodes by a setting, with which they may be started again at any
+	// time: its record is kept for good, so that it does not come back.
+	Bootstrap bool `protobuf:"varint,9,opt,name=bootstrap,proto3" json:"bootstrap,omitempty"`
+	// When another key was made in its place; 0 where none was.
+	RotatedMs     uint64 `protobuf:"varint,10,opt,name=rotated_ms,json=rotatedMs,proto3" json:"rotated_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -625,6 +636,34 @@ func (x *APIKey) GetCreatedMs() uint64 {
 func (x *APIKey) GetExpiresMs() uint64 {
 	if x != nil {
 		return x.ExpiresMs
+	}
+	return 0
+}
+
+func (x *APIKey) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *APIKey) GetRevokedMs() uint64 {
+	if x != nil {
+		return x.RevokedMs
+	}
+	return 0
+}
+
+func (x *APIKey) GetBootstrap() bool {
+	if x != nil {
+		return x.Bootstrap
+	}
+	return false
+}
+
+func (x *APIKey) GetRotatedMs() uint64 {
+	if x != nil {
+		return x.RotatedMs
 	}
 	return 0
 }
@@ -1610,7 +1649,7 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x06 \x01(\x04R\tcreatedMs\"\x1f\n" +
 	"\rLocationOwner\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\fR\x02id\"\x9a\x01\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"\x94\x02\n" +
 	"\x06APIKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -1619,7 +1658,14 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x05 \x01(\x04R\tcreatedMs\x12\x1d\n" +
 	"\n" +
-	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\"\xb7\x03\n" +
+	"expires_ms\x18\x06 \x01(\x04R\texpiresMs\x12\x1c\n" +
+	"\tprincipal\x18\a \x01(\tR\tprincipal\x12\x1d\n" +
+	"\n" +
+	"revoked_ms\x18\b \x01(\x04R\trevokedMs\x12\x1c\n" +
+	"\tbootstrap\x18\t \x01(\bR\tbootstrap\x12\x1d\n" +
+	"\n" +
+	"rotated_ms\x18\n" +
+	" \x01(\x04R\trotatedMs\"\xb7\x03\n" +
 	"\x06Answer\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\fR\vfingerprint\x126\n" +
 	"\afailure\x18\x02 \x01(\v2\x1a.floeberg.state.v1.FailureH\x00R\afailure\x12-\n" +

@@ -26,6 +26,7 @@ import (
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/internal/identity"
 	"github.com/floeberg/floeberg/internal/policy"
 	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
@@ -349,7 +350,11 @@ func (a *App) serveProtocol(context.Context) error {
 		return err
 	}
 	a.undo.add("closing the catalog", func(context.Context) error { cat.Close(); return nil })
-	authenticator, err := a.authenticator()
+	keys, err := identity.NewKeys(cat, authn.MintKey)
+	if err != nil {
+		return err
+	}
+	authenticator, err := a.authenticator(a.noteUses(cat))
 	if err != nil {
 		return err
 	}
@@ -365,7 +370,7 @@ func (a *App) serveProtocol(context.Context) error {
 		return err
 	}
 	managed, err := management.Routes(management.Options{
-		Catalog: cat, Policies: policies, Backups: a.backups(), Restores: a.restorer,
+		Catalog: cat, Keys: keys, Policies: policies, Backups: a.backups(), Restores: a.restorer,
 		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote}},
 	})
 	if err != nil {
@@ -427,17 +432,19 @@ func (a *App) workOnTasks(context.Context) error {
 // client goes on trying.
 const answerLifetime = 30 * time.Minute
 
-func (a *App) authenticator() (serve.Authenticator, error) {
+func (a *App) authenticator(uses *identity.Uses) (serve.Authenticator, error) {
 	if !a.config.Auth {
 		a.logger.Warn("authentication is off: everybody who reaches this node may do everything")
 		return authn.Off{}, nil
 	}
 	keys, err := authn.NewKeys(authn.Options{
-		Local: func(context.Context) (*state.View, error) { return a.machine.View() },
+		Local:  func(context.Context) (*state.View, error) { return a.node.Latest() },
+		Proven: a.node.Proven,
 		Current: func(ctx context.Context) (*state.View, error) {
 			return a.node.View(ctx, cluster.Linearizable, 0)
 		},
 		NowMs: a.node.NowMs,
+		Used:  uses.Note,
 	})
 	if err != nil {
 		return nil, err

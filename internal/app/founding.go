@@ -12,12 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm/command"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/internal/identity"
 	"github.com/floeberg/floeberg/internal/storage"
 )
 
@@ -156,6 +156,9 @@ func (f *founding) attempt(ctx context.Context) error {
 	if err := f.foundKey(ctx); err != nil {
 		return err
 	}
+	if err := f.nameKeys(ctx); err != nil {
+		return err
+	}
 	return f.foundWarehouse(ctx)
 }
 
@@ -234,26 +237,9 @@ func (f *founding) foundKey(ctx context.Context) error {
 		// Nobody is asked for one. It is minted when somebody is.
 		return nil
 	}
-	var exists, known bool
-	err := f.look(ctx, func(v *state.View) error {
-		empty, err := v.Empty(state.SpaceRange(state.SpaceAPIKey))
-		if err != nil {
-			return err
-		}
-		exists = !empty
-		if given != "" {
-			_, _, known, err = v.APIKey(authn.HashKey(given))
-		}
+	needed, err := f.needsKey(ctx, given)
+	if err != nil || needed == nil {
 		return err
-	})
-	if err != nil {
-		return err
-	}
-	if exists {
-		if given != "" && !known {
-			f.logger.InfoContext(ctx, "--bootstrap-key is not used: the cluster has other keys already")
-		}
-		return nil
 	}
 	key := given
 	if key == "" {
@@ -261,7 +247,7 @@ func (f *founding) foundKey(ctx context.Context) error {
 			return err
 		}
 	}
-	won, err := f.proposeKey(ctx, key)
+	won, err := f.proposeKey(ctx, key, needed)
 	if err != nil {
 		return err
 	}
@@ -274,18 +260,79 @@ func (f *founding) foundKey(ctx context.Context) error {
 	return f.settle(ctx)
 }
 
-func (f *founding) proposeKey(ctx context.Context, key string) (won bool, err error) {
-	value, err := state.Encode(&state.APIKey{
-		Id: authn.KeyID(key), Name: "bootstrap", Groups: []string{authz.GroupAdmin}, CreatedMs: f.node.NowMs(),
+// needsKey tells whether an admin key is to be made, by what it takes that it still
+// is when it is made; nil is that none is. A cluster that never had a key gets one.
+// One in which no admin has a key any more, so that nobody could make one, gets the
+// key that it is given where that is a new one: who was revoked stays so.
+func (f *founding) needsKey(ctx context.Context, given string) (needed []*command.Precondition, err error) {
+	err = f.look(ctx, func(v *state.View) error {
+		all := state.SpaceRange(state.SpaceAPIKey)
+		empty, err := v.Empty(all)
+		if err != nil {
+			return err
+		}
+		if empty {
+			needed = []*command.Precondition{command.RangeEmpty(all.Start, all.End)}
+			return nil
+		}
+		if given == "" {
+			return nil
+		}
+		rec, _, known, err := v.APIKey(authn.HashKey(given))
+		if err != nil {
+			return err
+		}
+		reachable, err := identity.HasAdmin(v, f.node.NowMs())
+		switch {
+		case err != nil:
+			return err
+		case known && rec.EndedMs() != 0:
+			f.logger.WarnContext(ctx, "--bootstrap-key is not used: it was revoked or rotated", slog.String("key", rec.Id))
+		case known:
+		case reachable:
+			f.logger.InfoContext(ctx, "--bootstrap-key is not used: the cluster has other keys already")
+		default:
+			f.logger.WarnContext(ctx, "no key of an admin is left: --bootstrap-key becomes one")
+			needed = []*command.Precondition{command.KeyAbsent(state.APIKeyKey(authn.HashKey(given)))}
+			changed, ok, err := v.Get(state.KeysChangedKey())
+			if err != nil {
+				return err
+			}
+			if ok {
+				needed = append(needed, command.KeyUnchanged(state.KeysChangedKey(), changed.Revision))
+			}
+		}
+		return nil
 	})
+	return needed, err
+}
+
+func (f *founding) proposeKey(ctx context.Context, key string, needed []*command.Precondition) (won bool, err error) {
+	writes, err := identity.BootstrapKey(key, f.node.NowMs())
 	if err != nil {
 		return false, err
 	}
-	all := state.SpaceRange(state.SpaceAPIKey)
-	return f.propose(ctx, &command.Transaction{
-		Preconditions: []*command.Precondition{command.RangeEmpty(all.Start, all.End)},
-		Writes:        []*command.Write{command.PutValue(state.APIKeyKey(authn.HashKey(key)), value)},
+	return f.propose(ctx, &command.Transaction{Preconditions: needed, Writes: writes})
+}
+
+// nameKeys makes what leads from ids to keys, for keys that were made before there
+// was such a thing.
+func (f *founding) nameKeys(ctx context.Context) error {
+	var missing []*command.Transaction
+	err := f.look(ctx, func(v *state.View) (err error) {
+		missing, err = identity.MissingNames(v)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	for _, tx := range missing {
+		// Where another node was first, it is done.
+		if _, err := f.propose(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle finds out what became of the key that this node minted, in this life

@@ -227,6 +227,7 @@ func dependsOnState(err error) bool {
 	switch KindOf(err) {
 	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView, KindNoSuchTask,
 		KindNoSuchPolicyVersion, KindPoliciesChanged, KindPolicyLockout,
+		KindNoSuchKey, KindKeyRefused, KindKeyForbidden,
 		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindCommitUnknown,
 		KindInvalid, KindForbiddenLocation, KindTooLarge:
 		return true

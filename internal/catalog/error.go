@@ -40,6 +40,12 @@ const (
 	KindPoliciesChanged Kind = "policies-changed"
 	// KindPolicyLockout is returned when a change of policies would take from its author the right to change them.
 	KindPolicyLockout Kind = "policy-lockout"
+	// KindNoSuchKey is returned when the API key does not exist.
+	KindNoSuchKey Kind = "no-such-key"
+	// KindKeyRefused is returned when a change of an API key would lock everybody out, or can't be made of that key.
+	KindKeyRefused Kind = "key-refused"
+	// KindKeyForbidden is returned when a key would give more than who asks for it has.
+	KindKeyForbidden Kind = "key-forbidden"
 	// KindNoSuchNode is returned when the cluster has no such node.
 	KindNoSuchNode Kind = "no-such-node"
 	// KindMembershipRefused is returned when a change of the cluster's membership would do harm.

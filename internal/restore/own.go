@@ -32,7 +32,12 @@ func keepOwn(v *state.View, restored map[string]bool) ([]*command.Write, error) 
 		if err := state.Decode(value, rec); err != nil {
 			return err
 		}
-		writes = append(writes, command.PutExpiring(key, value.Data, rec.GetExpiresMs()))
+		entry, err := state.Encode(&state.KeyEntry{Hash: key[1:]})
+		if err != nil {
+			return err
+		}
+		writes = append(writes, command.PutExpiring(key, value.Data, rec.KeptUntilMs()),
+			command.PutExpiring(state.KeyIDKey(rec.GetId()), entry, rec.KeptUntilMs()))
 		return nil
 	})
 	if err != nil {

@@ -79,6 +79,9 @@ func TestRestoreIntoAnEmptyCluster(t *testing.T) {
 				t.Errorf("node %d: the %s is not there: %v", i, key, err)
 			}
 		}
+		if entry, _, ok, err := v.KeyEntry("new"); err != nil || !ok || string(entry.GetHash()) != "new key" {
+			t.Errorf("node %d: the new key is not found by its id: %v, %v", i, entry, err)
+		}
 		for name, root := range map[string]string{"default": "file://" + o.warehouse, "mine": "file:///mine"} {
 			if rec, _, ok, err := v.Warehouse(name); err != nil || !ok || rec.GetRoot() != root {
 				t.Errorf("node %d: warehouse %s: %v, %v", i, name, rec, err)

@@ -76,24 +76,25 @@ func room(path string) string {
 func TestArrows(t *testing.T) {
 	t.Parallel()
 	reaches := map[string][]string{
-		"cmd":              nil, // everything
-		"internal/app":     nil,
-		"internal/certs":   {},
-		"internal/config":  {"authz", "fsm"}, // it knows what a key must look like
-		"internal/iceberg": {},
-		"internal/newest":  {},
-		"internal/storage": {},
-		"ops":              {},
-		"fsm":              {},
-		"cluster":          {"fsm"},
-		"authz":            {"fsm"},
-		"internal/archive": {"fsm", "internal/storage"},
-		"internal/backup":  {"fsm", "internal/storage"},
-		"internal/restore": {"fsm", "internal/archive", "internal/backup", "internal/storage"},
-		"internal/catalog": {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
-		"internal/policy":  {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
-		"internal/tasks":   {"fsm", "internal/iceberg", "internal/storage"},
-		"api":              {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/newest", "internal/policy", "internal/restore", "internal/storage", "ops"},
+		"cmd":               nil, // everything
+		"internal/app":      nil,
+		"internal/certs":    {},
+		"internal/config":   {"authz", "fsm"}, // it knows what a key must look like
+		"internal/iceberg":  {},
+		"internal/newest":   {},
+		"internal/storage":  {},
+		"ops":               {},
+		"fsm":               {},
+		"cluster":           {"fsm"},
+		"authz":             {"fsm"},
+		"internal/archive":  {"fsm", "internal/storage"},
+		"internal/backup":   {"fsm", "internal/storage"},
+		"internal/restore":  {"fsm", "internal/archive", "internal/backup", "internal/storage"},
+		"internal/catalog":  {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/identity": {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/policy":   {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/tasks":    {"fsm", "internal/iceberg", "internal/storage"},
+		"api":               {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)
