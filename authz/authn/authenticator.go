@@ -38,7 +38,10 @@ var (
 
 // Reason is a short word for a failure, for metrics.
 func Reason(err error) string {
+	var token *TokenError
 	switch {
+	case errors.As(err, &token):
+		return token.Word
 	case errors.Is(err, ErrMissing):
 		return "missing"
 	case errors.Is(err, ErrMalformed):

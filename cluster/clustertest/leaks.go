@@ -15,5 +15,7 @@ func VerifyTestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("github.com/hashicorp/memberlist.(*Memberlist).handleIndirectPing.func2"),
 		// Raft leaves some of what it finds when it stops without an answer.
 		goleak.IgnoreTopFunction("github.com/hashicorp/raft.(*deferError).Error"),
+		// What starts programs for tests lives as long as they do.
+		goleak.IgnoreTopFunction("github.com/floeberg/floeberg/test/process.init.func1.1"),
 	)
 }

@@ -50,7 +50,7 @@ func TestExitCodesAndOneLineErrors(t *testing.T) {
 		"argument too many":    {[]string{"serve", "now"}, exitUsage, "now"},
 		"bad value":            {[]string{"config", "check", "--log-level", "loud"}, exitUsage, "--log-level"},
 		"bad combination":      {[]string{"config", "check", "--tls-cert", "x"}, exitUsage, "tls-key"},
-		"not yet":              {[]string{"serve", "--oidc-audience", "x"}, exitUsage, "oidc-audience"},
+		"half a pair":          {[]string{"serve", "--oidc-audience", "x"}, exitUsage, "oidc-issuer"},
 		"no file":              {[]string{"serve", "--config", "/nonexistent"}, exitUsage, "--config"},
 		"no table of it":       {[]string{"openapi", "--output", "table"}, exitUsage, "--output"},
 		"unknown output":       {[]string{"version", "--output", "xml"}, exitUsage, "--output"},

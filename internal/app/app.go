@@ -358,6 +358,9 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if authenticator, err = a.withTokens(authenticator); err != nil {
+		return err
+	}
 	if err := a.metrics.Watch(a.sources()); err != nil {
 		return err
 	}

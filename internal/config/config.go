@@ -69,8 +69,8 @@ type Config struct {
 	InsecureNoAuth bool
 	// BootstrapKey is the first admin key of a new cluster; "" mints one.
 	BootstrapKey string
-	// OIDCIssuer and OIDCAudience are whose tokens are accepted.
-	OIDCIssuer, OIDCAudience string
+	// OIDC is whose tokens are accepted.
+	OIDC OIDC
 
 	// TLS is the certificate of the HTTP listener.
 	TLS Certificate

@@ -29,7 +29,7 @@ func text(field func(*Config) *string, checks ...check) func(*Config, string) er
 	}
 }
 
-func list(field func(*Config) *[]string, each check) func(*Config, string) error {
+func list(field func(*Config) *[]string, each ...check) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		var items []string
 		for item := range strings.SplitSeq(value, ",") {
@@ -38,8 +38,10 @@ func list(field func(*Config) *[]string, each check) func(*Config, string) error
 			if item == "" {
 				continue
 			}
-			if err := each(item); err != nil {
-				return err
+			for _, ok := range each {
+				if err := ok(item); err != nil {
+					return err
+				}
 			}
 			items = append(items, item)
 		}

@@ -49,7 +49,7 @@ var sections = map[string]bool{
 // Settings is the list of all settings: the one place of their names, defaults
 // and meanings.
 func Settings() []Setting {
-	return slices.Concat(nodeSettings(), wallSettings())
+	return slices.Concat(nodeSettings(), oidcSettings(), wallSettings())
 }
 
 func nodeSettings() []Setting {
@@ -213,14 +213,6 @@ func nodeSettings() []Setting {
 		{
 			Name: "bootstrap-key", Note: "minted", Usage: "first admin key of a new cluster; better by environment", Secret: true,
 			parse: text(func(c *Config) *string { return &c.BootstrapKey }, authn.CheckKey),
-		},
-		{
-			Name: "oidc-issuer", Usage: "issuer whose tokens are accepted",
-			parse: text(func(c *Config) *string { return &c.OIDCIssuer }, httpURL),
-		},
-		{
-			Name: "oidc-audience", Usage: "audience that its tokens must name",
-			parse: text(func(c *Config) *string { return &c.OIDCAudience }, oneWord),
 		},
 		{
 			Name: "tls-cert", Usage: "certificate file of the HTTP listener",

@@ -9,28 +9,11 @@ import (
 // ignored.
 func (c *Config) validate() error {
 	for _, rule := range []func(*Config) error{
-		notYet, reachable, finding, authentication, httpTLS, nodeToNode, s3Credentials, gcsCredentials,
+		reachable, finding, authentication, tokens, httpTLS, nodeToNode, s3Credentials, gcsCredentials,
 		azureCredentials, snapshots, files,
 	} {
 		if err := rule(c); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// notYet stops the start at settings whose feature does not exist: who sets
-// them relies on them.
-func notYet(c *Config) error {
-	for _, later := range []struct {
-		set  bool
-		name string
-	}{
-		{c.OIDCIssuer != "", "oidc-issuer"},
-		{c.OIDCAudience != "", "oidc-audience"},
-	} {
-		if later.set {
-			return problem(later.name, "isn't supported yet; remove it")
 		}
 	}
 	return nil
@@ -153,6 +136,7 @@ func files(c *Config) error {
 		{c.TLS.CertFile, "tls-cert"},
 		{c.TLS.KeyFile, "tls-key"},
 		{c.TLS.CAFile, "tls-client-ca"},
+		{c.OIDC.CAFile, "oidc-ca"},
 		{c.ClusterTLS.CAFile, "cluster-ca"},
 		{c.ClusterTLS.CertFile, "cluster-cert"},
 		{c.ClusterTLS.KeyFile, "cluster-key"},

@@ -131,7 +131,9 @@ func TestHomes(t *testing.T) {
 	t.Parallel()
 	for library, homes := range map[string][]string{
 		"filippo.io/age":                   {"internal/backup"},
+		"github.com/coreos/go-oidc":        {"authz"},
 		"github.com/gin-gonic/gin":         {"api"},
+		"github.com/go-jose/go-jose":       {"authz"},
 		"github.com/hashicorp/raft":        {"cluster", "fsm"},
 		"github.com/hashicorp/raft-boltdb": {"cluster"},
 		"github.com/hashicorp/memberlist":  {"cluster"},

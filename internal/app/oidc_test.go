@@ -1,0 +1,99 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/floeberg/floeberg/test/oidcserver"
+)
+
+// asking sends a request with a credential, and gives the answer without what differs
+// between any two.
+func (n *node) asking(t *testing.T, credential string) (status int, answer string) {
+	t.Helper()
+	res, err := n.client.Do(func() *http.Request {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", n.URL()+namespaces, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+credential)
+		return req
+	}())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	head := res.Header.Clone()
+	for _, name := range []string{"X-Request-Id", "Date", "Floeberg-Node", "Floeberg-Index"} {
+		head.Del(name)
+	}
+	body := make([]byte, 4096)
+	read, _ := res.Body.Read(body)
+	return res.StatusCode, fmt.Sprint(head, string(body[:read]))
+}
+
+// A token of a provider that nobody here wrote is good on every node, with the rights
+// of the groups that its groups stand for; whatever else is presented gets one answer.
+func TestTokensOfAnIdentityProvider(t *testing.T) {
+	t.Parallel()
+	provider := oidcserver.Start(t)
+	token := provider.Login(t)
+	nodes := threeNodes(t, flags{
+		"bootstrap-key": adminKey, "oidc-issuer": "https://id.invalid," + provider.Issuer, "oidc-audience": oidcserver.Client,
+		"oidc-groups-claim": oidcserver.GroupsClaim, "oidc-groups-map": oidcserver.Client + "=writer",
+	})
+	for i, n := range nodes {
+		user := &node{App: n.App, client: n.client, key: token}
+		user.must(t, 200, "POST", namespaces, fmt.Sprintf(`{"namespace":["n%d"]}`, i))
+		user.must(t, 200, "GET", namespaces, "")
+		user.must(t, 403, "GET", "/management/v1/cluster", "")
+		n.must(t, 200, "GET", "/management/v1/cluster", "")
+
+		parts := strings.Split(token, ".")
+		_, want := n.asking(t, "fb_nobody_knows_this_one")
+		for what, credential := range map[string]string{
+			"no signature":   parts[0] + "." + parts[1] + ".",
+			"other claims":   parts[0] + "." + parts[1] + "x." + parts[2],
+			"an algorithm":   "eyJhbGciOiJub25lIn0." + parts[1] + ".",
+			"another issuer": "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.AAAA",
+			"half of one":    parts[0] + "." + parts[1],
+			"too much":       "eyJ" + strings.Repeat("a", 20<<10) + ".b.c",
+		} {
+			if status, got := n.asking(t, credential); status != 401 || got != want {
+				t.Errorf("%s: %d %s\nwant %s", what, status, got, want)
+			}
+		}
+		if got := sum(n.scrape(t), `floeberg_auth_failures_total{reason="token_`); got < 5 {
+			t.Errorf("%v refused tokens are counted", got)
+		}
+	}
+	if log := nodes[0].log.String(); strings.Contains(log, token) || !strings.Contains(log, "principal=oidc:"+provider.Issuer+"#"+oidcserver.Subject) {
+		t.Error("the log does not say who it was, or says how to become it")
+	}
+}
+
+// A node needs no provider to start, and takes its tokens once it can be asked.
+func TestStartWithoutAProvider(t *testing.T) {
+	t.Parallel()
+	provider := oidcserver.Start(t)
+	token := provider.Login(t)
+	provider.Freeze(t)
+	n := startReady(t, t.TempDir(), flags{
+		"bootstrap-key": adminKey, "oidc-issuer": provider.Issuer, "oidc-audience": oidcserver.Client,
+		"oidc-groups-claim": oidcserver.GroupsClaim, "oidc-groups-map": oidcserver.Client + "=reader",
+	})
+	n.must(t, 200, "GET", namespaces, "")
+	user := &node{App: n.App, client: n.client, key: token}
+	if got := user.must(t, 503, "GET", namespaces, ""); !strings.Contains(got, "can't be verified now") {
+		t.Error(got)
+	}
+	provider.Thaw(t)
+	await(t, "the token to be taken", func() bool {
+		code, _ := user.try(t, "GET", namespaces, "")
+		return code == 200
+	})
+	provider.Stop()
+	user.must(t, 200, "GET", namespaces, "")
+}
