@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -46,6 +47,7 @@ type watchedMachine struct {
 	Machine
 	// configuration learns what is committed before raft answers whoever changed it.
 	configuration *configuration
+	arrival       *arrival
 	before        func()
 	after         func(entries int, took time.Duration)
 	// damaged is told where a snapshot could not be written because the state is
@@ -61,8 +63,16 @@ func (m *watchedMachine) ApplyBatch(logs []*raft.Log) []any {
 	start := time.Now()
 	results := m.Machine.ApplyBatch(logs)
 	m.configuration.noteEntries(logs)
+	m.arrival.take(logs)
 	m.after(len(logs), time.Since(start))
 	return results
+}
+
+// Restore implements raft.FSM.
+func (m *watchedMachine) Restore(snapshot io.ReadCloser) error {
+	m.arrival.restoring.Add(1)
+	defer m.arrival.restoring.Add(-1)
+	return m.Machine.Restore(snapshot)
 }
 
 // Snapshot implements raft.FSM.

@@ -46,9 +46,9 @@ type Node struct {
 	proven   atomic.Pointer[proof]
 	verified atomic.Pointer[Verification]
 	// behind is why the leader does not raise the command version.
-	behind   atomic.Pointer[string]
-	caughtUp atomic.Bool
-	figures  struct{ entries, transactions atomic.Uint64 }
+	behind  atomic.Pointer[string]
+	arrival *arrival
+	figures struct{ entries, transactions atomic.Uint64 }
 
 	keyChanges sync.Mutex // leader: one change of gossip keys at a time
 
@@ -100,7 +100,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.store, err = openStore(&n.opts, logger, n.halt); err != nil {
 		return err
 	}
-	n.configuration = n.store.configuration
+	n.configuration, n.arrival = n.store.configuration, n.store.arrival
 	noRestore, err := n.store.check(n.machine)
 	if err != nil {
 		return err
@@ -132,7 +132,8 @@ func (n *Node) start(ctx context.Context) error {
 		member:    func(id raft.ServerID) bool { return memberOf(ref.Load(), id) },
 	})
 	watched := &watchedMachine{
-		Machine: n.machine, configuration: n.configuration, before: n.transport.announce, after: n.opts.Events.applied,
+		Machine: n.machine, configuration: n.configuration, arrival: n.arrival,
+		before: n.transport.announce, after: n.opts.Events.applied,
 		damaged: n.stopForGood,
 	}
 	conf := n.raftConfig(logger, noRestore)

@@ -129,33 +129,12 @@ func (n *Node) notReady() string {
 		return "leader of a term that is not yet open"
 	case state != raft.Leader && time.Since(n.raft.LastContact()) > silenceBound*n.opts.HeartbeatTimeout:
 		return "no word from the leader"
-	case !n.caughtUp.Load():
-		return "catching up after the start"
+	case !n.arrival.done.Load():
+		return n.arrival.why()
 	case commit > applied+n.opts.ReadyLag:
 		return fmt.Sprintf("%d entries behind", commit-applied)
 	}
 	return ""
-}
-
-// catchUp notes when this node has for the first time everything that was there
-// when it started. Its own commit index can't tell: a node that was away learns
-// it only bit by bit.
-func (n *Node) catchUp(ctx context.Context) {
-	for {
-		now, err := n.readIndex(ctx)
-		if err == nil {
-			err = n.machine.WaitApplied(ctx, now.index)
-		}
-		if err == nil {
-			n.caughtUp.Store(true)
-			return
-		}
-		select {
-		case <-time.After(lastPause):
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // Ask returns how another node sees itself. What only that node could tell about

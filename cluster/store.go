@@ -39,6 +39,7 @@ type store struct {
 	files     *snapshotFiles
 	// configuration is the last one that is known to be committed.
 	configuration *configuration
+	arrival       *arrival
 	events        *Events
 	logger        *raftLogger
 	// sealedFrom is the entry from which on all have a checksum; 0 until that is known.
@@ -54,7 +55,10 @@ type store struct {
 
 // openStore opens what is on disk. Damage that is found there is told once.
 func openStore(opts *Options, logger *raftLogger, damaged func(error)) (_ *store, err error) {
-	s := &store{dir: opts.Dir, events: &opts.Events, logger: logger, closed: make(chan struct{}), configuration: newConfiguration()}
+	s := &store{
+		dir: opts.Dir, events: &opts.Events, logger: logger, closed: make(chan struct{}),
+		configuration: newConfiguration(), arrival: new(arrival),
+	}
 	s.damage.told = damaged
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cluster: data folder: %w", err)
@@ -80,7 +84,7 @@ func openStore(opts *Options, logger *raftLogger, damaged func(error)) (_ *store
 	if s.files, err = openSnapshots(opts.Dir, logger); err != nil {
 		return nil, fmt.Errorf("cluster: snapshots in %s: %w", opts.Dir, err)
 	}
-	s.snapshots = &watchedSnapshots{SnapshotStore: s.files, events: s.events, configuration: s.configuration}
+	s.snapshots = &watchedSnapshots{SnapshotStore: s.files, store: s}
 	// What is synced within a file is lost with the file, where a power loss takes
 	// its name: the log's, the snapshots' and this folder's.
 	if err := errors.Join(syncFolder(opts.Dir), syncFolder(filepath.Dir(opts.Dir))); err != nil {
@@ -248,22 +252,25 @@ func (s *store) noted(err error) {
 // configuration they hold: it is committed, also where the leader sent it.
 type watchedSnapshots struct {
 	raft.SnapshotStore
-	events        *Events
-	configuration *configuration
+	store *store
 }
 
 // Create implements raft.SnapshotStore.
 func (t *watchedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
 	configurationIndex uint64, trans raft.Transport,
 ) (raft.SnapshotSink, error) {
-	t.configuration.note(configurationIndex, configuration.Servers)
+	t.store.configuration.note(configurationIndex, configuration.Servers)
 	start := time.Now()
 	sink, err := t.SnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
 	if err != nil {
-		t.events.snapshotTaken(0, time.Since(start), err)
+		t.store.events.snapshotTaken(0, time.Since(start), err)
 		return nil, err
 	}
-	return &timedSink{SnapshotSink: sink, start: start, events: t.events}, nil
+	// One that is ahead of what raft has applied here is of another node's state.
+	if applied := t.store.applied.Load(); applied != nil && index > (*applied)() {
+		sink = &receivedSink{sink, t.store.arrival}
+	}
+	return &timedSink{SnapshotSink: sink, start: start, events: t.store.events}, nil
 }
 
 type timedSink struct {
