@@ -67,6 +67,7 @@ type App struct {
 	folder      *folder
 	certificate *certificate
 	door        *door
+	patience    *time.Timer // opens the door where the start takes long
 	handler     *gate
 	server      *http.Server
 	giveUp      context.CancelFunc // ends the contexts of all requests

@@ -4,20 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
 	"time"
 )
 
-// A node that comes back to its cluster lets nobody in before it can serve, but
-// no longer than this after it began: a client whose connection is refused asks the
-// next node at once, one that got in would wait for this one. After that, operators and
-// probes are told why it is not ready.
-const doorShutFor = 2 * time.Second
-
-// doorPoll is how often a node that starts looks whether it is ready.
-const doorPoll = 5 * time.Millisecond
+// A node that comes back to its cluster lets nobody in before it can serve: a client
+// whose connection is refused asks the next node at once, one that got in would wait
+// for this one. How far it is, its leader knows, and every other node tells.
+const (
+	// doorPatience is how long the door stays shut while the node comes no nearer to
+	// that: without a leader, operators and readers who need no current state are
+	// served, and who asks is told what is wrong.
+	doorPatience = 3 * time.Second
+	// doorShutFor bounds it all, however near the node may be: whoever restarts what
+	// does not answer must not do so for ever.
+	doorShutFor = 2 * time.Minute
+	// doorPoll is how often a node that starts looks whether it is ready, doorNews
+	// how often it says in its log why it is not.
+	doorPoll, doorNews = 5 * time.Millisecond, 5 * time.Second
+)
 
 // door is a listener that lets nobody in until it is opened. Its port is taken
 // from the beginning.
@@ -85,13 +93,25 @@ func (a *App) returning() bool {
 	return err == nil
 }
 
-// openDoor waits until the node is ready, or has been starting for long enough, and
-// lets clients in. The node is complete by then: where the context ends, as it does
-// when the node is to stop, it is stopped like any other, and not as a start that failed.
+// openDoor waits until the node is ready, or does not come nearer to that any more,
+// and lets clients in. The node is complete by then: where the context ends, as it
+// does when the node is to stop, it is stopped like any other, and not as a start
+// that failed.
 func (a *App) openDoor(ctx context.Context) error {
+	a.patience.Stop()
+	begun := time.Now()
+	news := begun.Add(doorNews)
 	ticker := time.NewTicker(doorPoll)
 	defer ticker.Stop()
-	for a.Ready() != nil {
+	for {
+		why, now := a.Ready(), time.Now()
+		if why == nil || now.Sub(begun) > doorShutFor || now.Sub(begun) > doorPatience && now.Sub(a.node.Nearer()) > doorPatience {
+			break
+		}
+		if now.After(news) {
+			news = now.Add(doorNews)
+			a.logger.InfoContext(ctx, "no client is let in yet", slog.Any("because", why))
+		}
 		select {
 		case <-ticker.C:
 			continue

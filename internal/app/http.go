@@ -59,8 +59,8 @@ func (a *App) listen(ctx context.Context) error {
 		return fmt.Errorf("http-listen: %w", err)
 	}
 	a.door = door
-	// However long the steps take that come before the node can be ready.
-	patience := time.AfterFunc(doorShutFor, func() {
+	// However long the steps take that come before the node can hear its leader.
+	a.patience = time.AfterFunc(doorPatience, func() {
 		if err := door.open(); err != nil {
 			a.halt(fmt.Errorf("http-listen: %w", err))
 		}
@@ -93,7 +93,7 @@ func (a *App) listen(ctx context.Context) error {
 	}()
 	// What is left of it when nothing else is: by then it serves nobody.
 	a.undo.add("closing the HTTP listener", func(context.Context) error {
-		patience.Stop()
+		a.patience.Stop()
 		giveUp()
 		// The server knows of the door only once it serves there.
 		return errors.Join(a.server.Close(), door.Close())

@@ -61,7 +61,7 @@ func (a *App) Run(ctx context.Context, signals <-chan os.Signal) error {
 }
 
 // begin starts the node; done is set where that was all. Whatever is to end the
-// node meanwhile waits for the start, which is short: what is still being built
+// node meanwhile waits for the start, which is cut short: what is still being built
 // can't be taken down. A second signal does not wait.
 func (a *App) begin(ctx context.Context, signals <-chan os.Signal) (done bool, err error) {
 	startCtx, cancel := context.WithCancel(ctx)
@@ -91,6 +91,7 @@ func (a *App) begin(ctx context.Context, signals <-chan os.Signal) (done bool, e
 			return err != nil, errors.Join(reason, err)
 		case reason = <-halted:
 			halted, late = nil, time.After(haltGrace)
+			cancel()
 		case <-late:
 			return true, errors.Join(reason, errStartHangs)
 		case s := <-signals:
