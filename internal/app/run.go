@@ -79,6 +79,9 @@ func (a *App) begin(ctx context.Context, signals <-chan os.Signal) (done bool, e
 		select {
 		case err := <-started:
 			switch {
+			case reason != nil && errors.Is(err, context.Canceled):
+				a.logger.Info("the start was cut short", slog.Any("error", err))
+				return true, reason
 			case err != nil && interrupted != nil:
 				err = errors.Join(fmt.Errorf("%w while starting", ErrInterrupted), err)
 			case err == nil && reason != nil:
