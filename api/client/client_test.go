@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/floeberg/floeberg/api/client"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // script is a server that gives its answers in order, the last one for ever.
@@ -76,12 +76,7 @@ func hangUp(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler
 // dead is an address at which nobody listens.
 func dead(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	return "http://" + port.Address(t)
 }
 
 func newClient(t *testing.T, addresses ...string) *client.Client {

@@ -8,11 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +17,7 @@ import (
 
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // patience bounds every wait of this package: much longer than anything takes,
@@ -81,7 +79,7 @@ func Start(t testing.TB, opts Options) *Cluster {
 	}
 	c := &Cluster{Network: NewNetwork(), t: t, opts: opts}
 	for range opts.Nodes {
-		c.nodes = append(c.nodes, &member{dir: t.TempDir(), cluster: freeAddress(t), gossip: freeAddress(t)})
+		c.nodes = append(c.nodes, &member{dir: t.TempDir(), cluster: port.Address(t), gossip: port.Address(t)})
 	}
 	t.Cleanup(func() {
 		for i := range c.nodes {
@@ -94,44 +92,6 @@ func Start(t testing.TB, opts Options) *Cluster {
 		c.WaitReady()
 	}
 	return c
-}
-
-// Ports that systems don't give to outgoing connections: one that is free while
-// a node is down must still be free when it starts again.
-const lowestPort, highestPort = 10_000, 32_000
-
-var (
-	handedOutMu sync.Mutex
-	handedOut   = make(map[int]bool)
-)
-
-// freeAddress finds a loopback port that is free for TCP and UDP. Restarts need
-// the same one again, so the system can't choose at each start.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	handedOutMu.Lock()
-	defer handedOutMu.Unlock()
-	for range 1000 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		if handedOut[port] {
-			continue
-		}
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		u, err := net.ListenPacket("udp", address)
-		if err == nil {
-			err = u.Close()
-		}
-		if closed := l.Close(); err == nil && closed == nil {
-			handedOut[port] = true
-			return address
-		}
-	}
-	t.Fatal("no port is free for both TCP and UDP")
-	return ""
 }
 
 // ID is a node's name.
@@ -286,7 +246,7 @@ func (c *Cluster) GossipAddress(i int) string { return c.nodes[i].gossip }
 // Move gives a node that is stopped another cluster address.
 func (c *Cluster) Move(i int) {
 	c.t.Helper()
-	c.nodes[i].cluster = freeAddress(c.t)
+	c.nodes[i].cluster = port.Address(c.t)
 }
 
 // Leader waits until one running node leads and returns it.

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/floeberg/floeberg/test/port"
 )
 
 func TestClusterRecover(t *testing.T) {
 	t.Parallel()
-	dir, at, cluster := filepath.Join(t.TempDir(), "data"), freeAddress(t), freeAddress(t)
+	dir, at, cluster := filepath.Join(t.TempDir(), "data"), port.Address(t), port.Address(t)
 	serve := []string{"serve", "--node-id", "n1", "--data-dir", dir, "--http-listen", at, "--cluster-listen", cluster, "--gossip-listen", "127.0.0.1:0"}
 	running := func() *process {
 		t.Helper()

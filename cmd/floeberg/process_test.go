@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/test/output"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // process is the program in a process of its own.
@@ -111,19 +111,9 @@ func request(t *testing.T, key, method, url, body string) (code int, answer stri
 	return res.StatusCode, string(raw)
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestServeAsAProcess(t *testing.T) {
 	t.Parallel()
-	dir, at := filepath.Join(t.TempDir(), "data"), freeAddress(t)
+	dir, at := filepath.Join(t.TempDir(), "data"), port.Address(t)
 	args := []string{"serve", "--data-dir", dir, "--http-listen", at, "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "127.0.0.1:0"}
 	p := launch(t, args...)
 	await(t, "readiness", func() bool {

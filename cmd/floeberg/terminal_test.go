@@ -18,6 +18,7 @@ import (
 	"github.com/floeberg/floeberg/internal/app"
 	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/test/output"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the commands print into testdata")
@@ -285,7 +286,7 @@ func TestOutputAsJSON(t *testing.T) {
 func TestAsksTheNextNode(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
-	dead := "http://" + freeAddress(t)
+	dead := "http://" + port.Address(t)
 	code, stdout, stderr := command(t, "namespace", "list", "--addr", dead+","+n.url, "--key", testKey)
 	if code != exitDone || stdout != "NAMESPACE\n" || stderr != "" {
 		t.Errorf("exit code %d, %q %q", code, stdout, stderr)
@@ -303,7 +304,7 @@ func TestReportsOfAllNodes(t *testing.T) {
 	if code, answer := request(t, testKey, http.MethodPost, n.url+"/v1/default/namespaces/wrecks/tables/sound/metrics", scan); code != http.StatusNoContent {
 		t.Fatalf("%d %s", code, answer)
 	}
-	dead := "http://" + freeAddress(t)
+	dead := "http://" + port.Address(t)
 	args := []string{"table", "reports", "wrecks.sound", "--addr", dead + "," + n.url, "--key", testKey}
 	code, stdout, stderr := command(t, args...)
 	if code != exitDone || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, dead) {
@@ -333,7 +334,7 @@ func TestReportsOfAllNodes(t *testing.T) {
 func TestRemoteFailuresAreOneLine(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
-	dead := "http://" + freeAddress(t)
+	dead := "http://" + port.Address(t)
 	for name, tc := range map[string]struct {
 		args []string
 		code int

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 const namespaces = "/v1/default/namespaces"
@@ -73,7 +74,7 @@ func threeNodes(t *testing.T, more flags) []*node {
 	root := t.TempDir()
 	var gossip []string
 	for range 3 {
-		gossip = append(gossip, freeAddress(t))
+		gossip = append(gossip, port.Address(t))
 	}
 	var nodes []*node
 	for i := range gossip {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/internal/app"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 func TestOneNodeFromStartToRestart(t *testing.T) {
@@ -140,7 +141,7 @@ func TestRequestsUnderWayFinish(t *testing.T) {
 func TestRequestsThatWaitTooLongAreAnswered(t *testing.T) {
 	t.Parallel()
 	n := start(t, t.TempDir(), flags{
-		"auth": "off", "bootstrap-expect": "3", "join": freeAddress(t),
+		"auth": "off", "bootstrap-expect": "3", "join": port.Address(t),
 	})
 	const body = `{"namespace":["early"]}`
 	conn := n.halfARequest(t, namespaces, body)

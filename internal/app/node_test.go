@@ -190,18 +190,6 @@ func metadataOf(t *testing.T, answer string) map[string]any {
 	return body.Metadata
 }
 
-// freeAddress is one that was free a moment ago: nodes must know each other's
-// before they start.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func exists(t *testing.T, path string) bool {
 	t.Helper()
 	_, err := os.Stat(path)

@@ -17,7 +17,7 @@ import (
 
 	"github.com/floeberg/floeberg/test/cluster"
 	workload "github.com/floeberg/floeberg/test/load"
-	"github.com/floeberg/floeberg/test/process"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // pki is a folder of certificates, made by the program as the docs say.
@@ -305,11 +305,11 @@ func TestOffLoopback(t *testing.T) {
 		ip = "192.0.2.1" // of nobody: enough to be refused
 	}
 	address := func() string {
-		port, err := process.FreePort()
+		number, err := port.Take()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return net.JoinHostPort(ip, strconv.Itoa(port))
+		return net.JoinHostPort(ip, strconv.Itoa(number))
 	}
 	p := newPKI(t)
 	p.node("n1", ip)

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/floeberg/floeberg/test/process"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // Node is one process of a cluster, running or not.
@@ -55,11 +55,11 @@ func newNode(dir string, i int, host Host) (*Node, error) {
 		{&n.cluster, host.Address()},
 		{&n.gossip, host.Address()},
 	} {
-		port, err := process.FreePort()
+		number, err := port.Take()
 		if err != nil {
 			return nil, err
 		}
-		*listen.addr = net.JoinHostPort(listen.at, strconv.Itoa(port))
+		*listen.addr = net.JoinHostPort(listen.at, strconv.Itoa(number))
 	}
 	n.URL = "http://" + n.http
 	// No connection is kept, so a node that is killed and started again is asked
@@ -74,11 +74,11 @@ func newNode(dir string, i int, host Host) (*Node, error) {
 // Move starts a node that does not run under other addresses for other nodes.
 func (n *Node) Move() error {
 	for _, addr := range []*string{&n.cluster, &n.gossip} {
-		port, err := process.FreePort()
+		number, err := port.Take()
 		if err != nil {
 			return err
 		}
-		*addr = net.JoinHostPort(n.host.Address(), strconv.Itoa(port))
+		*addr = net.JoinHostPort(n.host.Address(), strconv.Itoa(number))
 	}
 	return n.Start()
 }

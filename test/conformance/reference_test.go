@@ -12,6 +12,7 @@ import (
 
 	"github.com/floeberg/floeberg/test/cluster"
 	"github.com/floeberg/floeberg/test/output"
+	"github.com/floeberg/floeberg/test/port"
 	"github.com/floeberg/floeberg/test/process"
 )
 
@@ -28,16 +29,16 @@ type reference struct {
 func startReference(t *testing.T) *reference {
 	t.Helper()
 	jars := tool(t, "maven.sh", "rck/pom.xml")
-	port, err := process.FreePort()
+	number, err := port.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &reference{URL: fmt.Sprintf("http://127.0.0.1:%d", port), Warehouse: "file://" + t.TempDir()}
+	r := &reference{URL: fmt.Sprintf("http://127.0.0.1:%d", number), Warehouse: "file://" + t.TempDir()}
 	var printed output.Buffer
 	server := exec.Command("java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
 		"-cp", jars+"/*", "org.apache.iceberg.rest.RESTCatalogServer")
 	server.Env = append(os.Environ(),
-		"CATALOG_REST_PORT="+strconv.Itoa(port),
+		"CATALOG_REST_PORT="+strconv.Itoa(number),
 		"CATALOG_WAREHOUSE="+r.Warehouse,
 		// Each connection to a database in memory would have a database of its own.
 		"CATALOG_CLIENTS=1",

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/floeberg/floeberg/test/cluster"
 	"github.com/floeberg/floeberg/test/output"
+	"github.com/floeberg/floeberg/test/port"
 	"github.com/floeberg/floeberg/test/process"
 )
 
@@ -42,11 +42,7 @@ type Proxy struct {
 func Start(t testing.TB, nodes [3]string) *Proxy {
 	t.Helper()
 	program := program(t)
-	port, err := process.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	listen := port.Address(t)
 	config, err := configuration(listen, nodes)
 	if err != nil {
 		t.Fatal(err)

@@ -1,3 +1,2 @@
-// Package process starts programs that tests run beside themselves, and finds
-// ports for them to listen on.
+// Package process starts programs that tests run beside themselves.
 package process

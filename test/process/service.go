@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/test/output"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 const (
@@ -24,10 +25,6 @@ const (
 
 	// stopPatience is how long it may take to end by itself.
 	stopPatience = 5 * time.Second
-
-	// startAttempts bounds trying other ports: one that was free can be taken
-	// by somebody else before the service listens on it.
-	startAttempts = 5
 
 	// freezeTimeout is how long a signal may take to stop the service.
 	freezeTimeout = 10 * time.Second
@@ -47,26 +44,21 @@ type Service struct {
 	exited chan struct{}
 }
 
-// Serve runs a service on a free port of the loopback interface until the test
-// ends. It is up when health's URL answers with its status: something that no
-// other server answers, which may have been faster to take the port.
+// Serve runs a service on a port of the loopback interface until the test ends. It
+// is up when health's URL answers with its status, something that no other server
+// answers.
 func Serve(t testing.TB, name string, command func(port int) *exec.Cmd, health func(port int) (url string, status int)) *Service {
 	t.Helper()
-	s := &Service{name: name, command: command, health: health}
-	t.Cleanup(s.Stop)
-	for attempt := 1; ; attempt++ {
-		port, err := FreePort()
-		if err == nil {
-			s.port = port
-			err = s.run()
-		}
-		if err == nil {
-			return s
-		}
-		if attempt == startAttempts {
-			t.Fatalf("start %s: %v\n%s", name, err, s.printed.String())
-		}
+	number, err := port.Take()
+	if err != nil {
+		t.Fatal(err)
 	}
+	s := &Service{name: name, command: command, health: health, port: number}
+	t.Cleanup(s.Stop)
+	if err := s.run(); err != nil {
+		t.Fatalf("start %s: %v\n%s", name, err, s.printed.String())
+	}
+	return s
 }
 
 // Address is host:port, which stays over restarts.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,8 +58,18 @@ func packages(t *testing.T) map[string]pkg {
 	return all
 }
 
-// room is the top of a package of ours, such as "api" or "internal/catalog".
+// forTests are packages for tests alone, most of them beside what they test.
+var forTests = []string{module + "/test", module + "/api/apitest", module + "/cluster/clustertest", module + "/fsm/fsmtest"}
+
+// below tells whether a path is a package or below it.
+func below(path, pkg string) bool { return path == pkg || strings.HasPrefix(path, pkg+"/") }
+
+// room is the top of a package of ours, such as "api" or "internal/catalog"; "test"
+// is that of all that is for tests alone.
 func room(path string) string {
+	if slices.ContainsFunc(forTests, func(p string) bool { return below(path, p) }) {
+		return "test"
+	}
 	rest, ours := strings.CutPrefix(path, module+"/")
 	if !ours {
 		return ""
@@ -214,13 +225,12 @@ func TestProgram(t *testing.T) {
 		t.Fatal("there is no program")
 	}
 	for _, dep := range program.Deps {
-		for _, banned := range []string{
+		for _, banned := range append([]string{
 			"github.com/apache/iceberg-go", "github.com/apache/arrow", "gocloud.dev", "cloud.google.com/go/storage", "github.com/aws/aws-sdk-go",
 			"google.golang.org/api", "github.com/Azure",
-			"google.golang.org/grpc", "net/http/httptest", "github.com/google/go-cmp", "pgregory.net/rapid", module + "/test",
-			module + "/api/apitest", module + "/cluster/clustertest", module + "/fsm/fsmtest",
-		} {
-			if dep == banned || strings.HasPrefix(dep, banned+"/") {
+			"google.golang.org/grpc", "net/http/httptest", "github.com/google/go-cmp", "pgregory.net/rapid",
+		}, forTests...) {
+			if below(dep, banned) {
 				t.Errorf("the program links %s", dep)
 			}
 		}

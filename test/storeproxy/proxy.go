@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // Fault is what becomes of some requests.
@@ -72,9 +74,9 @@ func Start(t testing.TB, endpoint string) *Proxy {
 		t.Fatal(err)
 	}
 	over, end := context.WithCancel(context.Background())
-	p := &Proxy{target: target, transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}, address: "127.0.0.1:0", over: over}
-	p.Up(t)
+	p := &Proxy{target: target, transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}, address: port.Address(t), over: over}
 	p.Endpoint = "http://" + p.address
+	p.Up(t)
 	t.Cleanup(func() {
 		end()
 		p.Down()
@@ -125,7 +127,7 @@ func (p *Proxy) Up(t testing.TB) {
 	server.Start()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.server, p.address = server, listener.Addr().String()
+	p.server = server
 }
 
 // fault picks what becomes of a request.

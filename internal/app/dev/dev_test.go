@@ -19,6 +19,7 @@ import (
 
 	"github.com/floeberg/floeberg/internal/app/dev"
 	"github.com/floeberg/floeberg/test/output"
+	"github.com/floeberg/floeberg/test/port"
 )
 
 // The test's binary plays the node: it listens where it is told to and says
@@ -86,6 +87,9 @@ type session struct {
 	ended   chan error
 }
 
+// rowLength is from the first port of the first of three nodes to the last of the last.
+const rowLength = 203
+
 // start runs a cluster. Each test has ports of its own, so that none takes
 // another's between their choice and their use.
 func start(t *testing.T, opts dev.Options) *session {
@@ -139,7 +143,7 @@ func pids(t *testing.T, s *session) []int {
 
 func TestAClusterFromStartToEnd(t *testing.T) {
 	t.Parallel()
-	s := start(t, dev.Options{FirstPort: 17181})
+	s := start(t, dev.Options{FirstPort: port.Row(t, rowLength)})
 	dir := s.await(t, `Starting 3 nodes in (\S+)`)[1]
 	s.await(t, `Ctrl-C stops the nodes and removes the data`)
 	running := pids(t, s)
@@ -200,7 +204,7 @@ func TestAKeptFolderRunsAgainAsItWas(t *testing.T) {
 		}
 		return p, string(k)
 	}
-	opts := dev.Options{Nodes: 2, Dir: dir, FirstPort: 18581}
+	opts := dev.Options{Nodes: 2, Dir: dir, FirstPort: port.Row(t, rowLength)}
 	first := start(t, opts)
 	first.await(t, `Ctrl-C stops the nodes\.`)
 	before, key := read()
@@ -239,7 +243,7 @@ func TestAKeptFolderRunsAgainAsItWas(t *testing.T) {
 // what answers there must be the node itself.
 func TestAnotherProgramAtANodesAddress(t *testing.T) {
 	t.Parallel()
-	s := start(t, dev.Options{Nodes: 1, FirstPort: 19181, ReadyWithin: time.Second, Environ: append(os.Environ(), asNode+"="+stranger)})
+	s := start(t, dev.Options{Nodes: 1, FirstPort: port.Row(t, rowLength), ReadyWithin: time.Second, Environ: append(os.Environ(), asNode+"="+stranger)})
 	select {
 	case err := <-s.ended:
 		if err == nil || !strings.Contains(err.Error(), "another program answers at http://127.0.0.1:") {
@@ -252,7 +256,7 @@ func TestAnotherProgramAtANodesAddress(t *testing.T) {
 
 func TestANodeThatCantStartIsShown(t *testing.T) {
 	t.Parallel()
-	s := start(t, dev.Options{Nodes: 1, FirstPort: 19281, Environ: append(os.Environ(), asNode+"="+broken)})
+	s := start(t, dev.Options{Nodes: 1, FirstPort: port.Row(t, rowLength), Environ: append(os.Environ(), asNode+"="+broken)})
 	select {
 	case err := <-s.ended:
 		if err == nil || !strings.Contains(err.Error(), "the disk is gone") {
