@@ -33,6 +33,10 @@ const (
 	ProofNone Proof = "none"
 	// ProofKey is an API key.
 	ProofKey Proof = "key"
+	// ProofOIDC is a token of an identity provider.
+	ProofOIDC Proof = "oidc"
+	// ProofCertificate is a client certificate.
+	ProofCertificate Proof = "certificate"
 )
 
 // Evidence is a record of the replicated state and the revision at which it was

@@ -12,8 +12,17 @@ const APIKeyHeader = "X-Api-Key"
 
 // Credentials reads who a request says it comes from: a Bearer token first, as
 // Iceberg clients send it, else the key's own header. Another scheme in
-// Authorization is a proxy's and none of ours.
+// Authorization is a proxy's and none of ours. The client's certificate comes along
+// where it was verified.
 func Credentials(r *http.Request) authn.Credentials {
+	c := presented(r)
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		c.Certificate = r.TLS.PeerCertificates[0]
+	}
+	return c
+}
+
+func presented(r *http.Request) authn.Credentials {
 	bearer, keys := r.Header.Values("Authorization"), r.Header.Values(APIKeyHeader)
 	if len(bearer) > 1 || len(keys) > 1 {
 		return authn.Credentials{Malformed: true}

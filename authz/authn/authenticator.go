@@ -3,6 +3,7 @@ package authn
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -64,6 +65,8 @@ type Credentials struct {
 	Key string
 	// Malformed tells that there was something that could not be read.
 	Malformed bool
+	// Certificate is what the client has shown and the listener has verified; nil is none.
+	Certificate *x509.Certificate
 	// Doubtful tells that they come from where many came lately that proved nothing:
 	// only what this node knows by itself is looked at.
 	Doubtful bool

@@ -362,6 +362,7 @@ func (a *App) serveProtocol(context.Context) error {
 	if authenticator, err = a.withTokens(authenticator); err != nil {
 		return err
 	}
+	authenticator = a.withCertificates(authenticator)
 	if err := a.metrics.Watch(a.sources()); err != nil {
 		return err
 	}

@@ -191,6 +191,35 @@ func TestTLSClientAuthority(t *testing.T) {
 	}
 }
 
+// A client's certificate names who asks, where it is to: who shows none of this
+// authority gets no connection, and who presents a key is who the key says.
+func TestTLSClientCertificatesAsIdentity(t *testing.T) {
+	t.Parallel()
+	ca, files := newAuthority(t), t.TempDir()
+	at := func(name string) string { return filepath.Join(files, name) }
+	ca.issue(t, at("cert"), at("key"), "server")
+	write(t, at("ca"), ca.pem)
+	n := start(t, t.TempDir(), flags{
+		"bootstrap-key": adminKey, "tls-cert": at("cert"), "tls-key": at("key"), "tls-client-ca": at("ca"),
+		"tls-client-name": "cn", "tls-client-groups": "spark=writer,trino=reader",
+	})
+	as := func(name, key string) *node {
+		ca.issue(t, at(name+"-cert"), at(name+"-key"), name)
+		pair, err := tls.LoadX509KeyPair(at(name+"-cert"), at(name+"-key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &node{App: n.App, key: key, client: withTLS(&tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})}
+	}
+	as("spark", "").awaitReady(t)
+	as("spark", "").must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	as("trino", "").must(t, 200, "GET", namespaces, "")
+	as("trino", "").must(t, 403, "POST", namespaces, `{"namespace":["b"]}`)
+	as("nobody", "").must(t, 403, "GET", namespaces, "")
+	as("proxy", adminKey).must(t, 200, "GET", "/management/v1/cluster", "")
+	as("spark", "fb_nobody_knows_this_one").must(t, 401, "GET", namespaces, "")
+}
+
 func TestUnreadableCertificates(t *testing.T) {
 	t.Parallel()
 	ca, files := newAuthority(t), t.TempDir()

@@ -76,6 +76,10 @@ type Config struct {
 	TLS Certificate
 	// Walls are what strangers meet first.
 	Walls Walls
+	// ClientName is the part of a client's certificate that names who asks; "" is none.
+	ClientName ClientName
+	// ClientGroups are the groups of each name.
+	ClientGroups map[string][]string
 	// ClusterTLS is the certificate of the cluster listener.
 	ClusterTLS Certificate
 	// GossipKey encrypts gossip: 16, 24 or 32 bytes. Where there is a keyring it

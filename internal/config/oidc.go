@@ -1,7 +1,7 @@
 package config
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/floeberg/floeberg/authz/authn/oidc"
@@ -43,27 +43,30 @@ func oidcSettings() []Setting {
 		},
 		{
 			Name: "oidc-groups-map", Usage: "groups here for groups or principals there, such as lake-admins=admin,oidc:https://id.example#42=reader: the only way into admin, writer, reader and auditor",
-			parse: groupsMap,
+			parse: groupsOf(func(c *Config) *map[string][]string { return &c.OIDC.GroupsMap }, "lake-admins=admin,analysts=reader"),
 		},
 	}
 }
 
-func groupsMap(c *Config, value string) error {
-	out := make(map[string][]string)
-	for item := range strings.SplitSeq(value, ",") {
-		if item = strings.TrimSpace(item); item == "" {
-			continue
+// groupsOf reads THERE=HERE, comma-separated.
+func groupsOf(field func(*Config) *map[string][]string, example string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		out := make(map[string][]string)
+		for item := range strings.SplitSeq(value, ",") {
+			if item = strings.TrimSpace(item); item == "" {
+				continue
+			}
+			// Names there may hold anything, paths as Keycloak writes them above all.
+			at := strings.LastIndexByte(item, '=')
+			if at < 1 || at == len(item)-1 || oneWord(item[at+1:]) != nil {
+				return fmt.Errorf("expected THERE=HERE, such as %s", example)
+			}
+			there, here := item[:at], item[at+1:]
+			out[there] = append(out[there], here)
 		}
-		// Names there may hold anything, paths as Keycloak writes them above all.
-		at := strings.LastIndexByte(item, '=')
-		if at < 1 || at == len(item)-1 || oneWord(item[at+1:]) != nil {
-			return errors.New("expected THERE=HERE, such as lake-admins=admin,analysts=reader")
-		}
-		there, here := item[:at], item[at+1:]
-		out[there] = append(out[there], here)
+		*field(c) = out
+		return nil
 	}
-	c.OIDC.GroupsMap = out
-	return nil
 }
 
 // tokens makes sure that no token is taken that was made for somebody else.

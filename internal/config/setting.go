@@ -49,7 +49,7 @@ var sections = map[string]bool{
 // Settings is the list of all settings: the one place of their names, defaults
 // and meanings.
 func Settings() []Setting {
-	return slices.Concat(nodeSettings(), oidcSettings(), wallSettings())
+	return slices.Concat(nodeSettings(), oidcSettings(), clientSettings(), wallSettings())
 }
 
 func nodeSettings() []Setting {

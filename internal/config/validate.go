@@ -9,7 +9,7 @@ import (
 // ignored.
 func (c *Config) validate() error {
 	for _, rule := range []func(*Config) error{
-		reachable, finding, authentication, tokens, httpTLS, nodeToNode, s3Credentials, gcsCredentials,
+		reachable, finding, authentication, tokens, clients, httpTLS, nodeToNode, s3Credentials, gcsCredentials,
 		azureCredentials, snapshots, files,
 	} {
 		if err := rule(c); err != nil {

@@ -84,7 +84,7 @@ func (m Mapping) principal(issuer, subject string, all claims) (authz.Principal,
 		return authz.Principal{}, refuse(wordClaims, "sub: %w", err)
 	}
 	// An issuer holds no fragment, so the first # ends it: no two principals have one id.
-	p := authz.Principal{ID: IDPrefix + issuer + "#" + subject, Name: displayName(subject, all)}
+	p := authz.Principal{ID: IDPrefix + issuer + "#" + subject, Name: displayName(subject, all), Proof: authz.ProofOIDC}
 	var err error
 	if p.Tenant, err = m.tenant(all); err != nil {
 		return authz.Principal{}, refuse(wordClaims, "%s: %w", m.Tenant, err)

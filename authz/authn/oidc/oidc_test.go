@@ -30,7 +30,7 @@ func TestEveryAlgorithmThatIsTaken(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", s.algorithm, err)
 		}
-		want := authz.Principal{ID: "oidc:" + p.URL + "#nansen", Name: "Fridtjof", Groups: []string{"explorers"}}
+		want := authz.Principal{Proof: authz.ProofOIDC, ID: "oidc:" + p.URL + "#nansen", Name: "Fridtjof", Groups: []string{"explorers"}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -224,7 +224,7 @@ func TestHowClaimsBecomeAPrincipal(t *testing.T) {
 				}
 				return
 			}
-			want := authz.Principal{ID: "oidc:" + p.URL + "#nansen", Name: "nansen", Tenant: tc.tenant, Groups: tc.groups}
+			want := authz.Principal{Proof: authz.ProofOIDC, ID: "oidc:" + p.URL + "#nansen", Name: "nansen", Tenant: tc.tenant, Groups: tc.groups}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v %s", err, diff)
 			}
@@ -246,7 +246,7 @@ func TestKubernetesServiceAccounts(t *testing.T) {
 			"serviceaccount": map[string]any{"name": "spark", "uid": "2"}, "warnafter": c.time().Add(time.Hour).Unix(),
 		},
 	}, nil))
-	want := authz.Principal{ID: "oidc:" + p.URL + "#system:serviceaccount:lake:spark", Name: "system:serviceaccount:lake:spark"}
+	want := authz.Principal{Proof: authz.ProofOIDC, ID: "oidc:" + p.URL + "#system:serviceaccount:lake:spark", Name: "system:serviceaccount:lake:spark"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
