@@ -60,9 +60,10 @@ type App struct {
 	metrics *ops.Metrics
 	tail    *ops.Tail // of the log
 
-	undo     cleanup
-	halted   chan error
-	draining atomic.Bool
+	undo      cleanup
+	halted    chan error
+	haltGrace time.Duration // the constant; tests have more patience
+	draining  atomic.Bool
 
 	folder      *folder
 	certificate *certificate
@@ -100,7 +101,8 @@ func New(opts Options) (*App, error) {
 		level:   &slog.LevelVar{},
 		metrics: ops.NewMetrics(opts.Version),
 		// One place: only the first reason counts, and who halts must not wait.
-		halted: make(chan error, 1),
+		halted:    make(chan error, 1),
+		haltGrace: haltGrace,
 	}
 	a.level.Set(opts.Config.LogLevel)
 	a.tail = ops.NewTail(opts.Log, logTail)
@@ -121,7 +123,7 @@ func New(opts Options) (*App, error) {
 func (a *App) Start(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
-			stopCtx, cancel := context.WithTimeout(context.Background(), haltGrace)
+			stopCtx, cancel := context.WithTimeout(context.Background(), a.haltGrace)
 			defer cancel()
 			err = errors.Join(err, a.undo.run(stopCtx))
 		}

@@ -93,7 +93,7 @@ func (a *App) begin(ctx context.Context, signals <-chan os.Signal) (done bool, e
 			}
 			return err != nil, errors.Join(reason, err)
 		case reason = <-halted:
-			halted, late = nil, time.After(haltGrace)
+			halted, late = nil, time.After(a.haltGrace)
 			cancel()
 		case <-late:
 			return true, errors.Join(reason, errStartHangs)
@@ -130,7 +130,7 @@ func (a *App) drain(signals <-chan os.Signal) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.Stop(ctx) }()
 	var reason error
-	late := time.After(drainGrace + haltGrace)
+	late := time.After(drainGrace + a.haltGrace)
 	for {
 		select {
 		case err := <-stopped:
@@ -142,7 +142,7 @@ func (a *App) drain(signals <-chan os.Signal) error {
 		case reason = <-a.Halted():
 			// What halted may be what has to be stopped.
 			a.logger.Error("this node can't go on, and stops as it is", slog.Any("reason", reason))
-			late = time.After(haltGrace)
+			late = time.After(a.haltGrace)
 		case <-late:
 			return errors.Join(reason, errStopHangs)
 		case s := <-signals:
@@ -156,7 +156,7 @@ func (a *App) drain(signals <-chan os.Signal) error {
 // afterHalt says why the node can't go on, in one line, and ends it.
 func (a *App) afterHalt(reason error) error {
 	a.logger.Error("this node can't go on and stops; the others do", slog.Any("reason", reason))
-	ctx, cancel := context.WithTimeout(context.Background(), haltGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), a.haltGrace)
 	defer cancel()
 	stopped := make(chan error, 1)
 	// What halted may be what has to be stopped: it is not waited for.

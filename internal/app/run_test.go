@@ -145,6 +145,8 @@ func TestEndsWhileStarting(t *testing.T) {
 			dir := t.TempDir()
 			more := flags{"bootstrap-key": adminKey}
 			n := newNode(t, dir, more)
+			// A process ends, and does not wait for long. Here the folder is needed again.
+			n.SetHaltGrace(time.Minute)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			signals := make(chan os.Signal, 1)

@@ -18,6 +18,7 @@ func TestAHaltEndsADrainThatIsStuck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.SetHaltGrace(10 * time.Millisecond)
 	release, stuck := make(chan struct{}), make(chan struct{})
 	left := make(chan struct{})
 	a.undo.add("closing the state", func(context.Context) error {
