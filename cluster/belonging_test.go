@@ -60,7 +60,9 @@ func TestARemovedNodeKnowsIt(t *testing.T) {
 	for _, how := range []string{"there", "cut off", "stopped", "leaving"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			c := clustertest.Start(t, clustertest.Options{Adjust: quick(3)})
+			c := clustertest.Start(t, clustertest.Options{Adjust: quick(3, func(_ int, o *cluster.Options) {
+				o.HeartbeatTimeout = 2 * time.Second // so that a busy machine leads to none either
+			})})
 			leader := c.Leader()
 			gone, stays := (leader+1)%3, (leader+2)%3
 			term := termOf(t, c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -377,7 +378,9 @@ func TestJoinOfARunningNode(t *testing.T) {
 
 func TestTheDeadAreRemovedOnlyWhereThatIsSafe(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, clustertest.Options{Nodes: 5, Adjust: quick(5, func(_ int, o *cluster.Options) { o.RemoveDeadAfter = 200 * time.Millisecond })})
+	// A node that lives counts as dead as well while it does not answer.
+	const limit = 3 * time.Second
+	c := clustertest.Start(t, clustertest.Options{Nodes: 5, Adjust: quick(5, func(_ int, o *cluster.Options) { o.RemoveDeadAfter = limit })})
 	leader := c.Leader()
 	others := []int{}
 	for i := range 5 {
@@ -391,15 +394,21 @@ func TestTheDeadAreRemovedOnlyWhereThatIsSafe(t *testing.T) {
 	awaitRoles(t, c, leader, want)
 	// Three are left: nobody makes them fewer, however long one is dead.
 	c.KillNode(others[2])
-	c.Await("the dead to be seen for longer than the limit", func() string {
+	var since time.Time // when the leader of this term was first seen to miss it
+	var term uint64
+	c.Await("the dead to be missed for longer than the limit", func() string {
 		o, err := c.Node(leader).Overview(t.Context())
 		if err != nil {
 			return err.Error()
 		}
-		for _, m := range o.Members {
-			if m.ID == clustertest.ID(others[2]) && m.LastContact != nil && *m.LastContact > time.Second {
-				return ""
-			}
+		missed := slices.ContainsFunc(o.Members, func(m cluster.MemberInfo) bool {
+			return m.ID == clustertest.ID(others[2]) && m.Health == cluster.HealthUnreachable
+		})
+		switch {
+		case !missed || o.Leader == "" || o.Term != term:
+			since, term = time.Now(), o.Term
+		case time.Since(since) > limit+time.Second:
+			return ""
 		}
 		return fmt.Sprint(o)
 	})
