@@ -154,7 +154,8 @@ func TestLeaderWritesEachInterval(t *testing.T) {
 	}
 	c.pass(time.Hour)
 	await(t, "the second snapshot", func() bool { return len(c.list()) == 2 })
-	if newest := c.list()[0]; newest.Node != "b" {
+	newest := c.list()[0]
+	if newest.Node != "b" {
 		t.Errorf("%s wrote it, b leads", newest.Node)
 	}
 	// Where nothing has changed there is nothing to write, and nothing gets old.
@@ -163,7 +164,12 @@ func TestLeaderWritesEachInterval(t *testing.T) {
 	if n := len(c.list()); n != 2 {
 		t.Fatalf("%d snapshots, and nothing has changed", n)
 	}
-	s := c.keepers["b"].Status()
+	// It is in the store a moment before its writer knows that all is well.
+	var s backup.Status
+	await(t, "the status", func() bool {
+		s = c.keepers["b"].Status()
+		return s.Newest != nil && s.Newest.ID == newest.ID
+	})
 	if s.AgeSeconds == nil || *s.AgeSeconds != 0 || len(s.Warnings) != 0 {
 		t.Errorf("status %+v", s)
 	}

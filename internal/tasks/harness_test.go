@@ -32,14 +32,24 @@ import (
 
 // sharedLog is one log in front of one real state machine, for several nodes.
 type sharedLog struct {
-	machine *fsm.Machine
-	aheadMs atomic.Uint64 // how far replicated time is ahead of this machine's
+	machine  *fsm.Machine
+	frozenMs atomic.Uint64 // where this machine's clock stands still; 0 is that it goes
+	aheadMs  atomic.Uint64 // how far replicated time is ahead of this machine's
 
 	mu    sync.Mutex
 	index uint64
 }
 
-func (l *sharedLog) NowMs() uint64 { return uint64(time.Now().UnixMilli()) + l.aheadMs.Load() }
+func (l *sharedLog) NowMs() uint64 {
+	now := l.frozenMs.Load()
+	if now == 0 {
+		now = uint64(time.Now().UnixMilli())
+	}
+	return now + l.aheadMs.Load()
+}
+
+// freeze stops replicated time but for what skip adds.
+func (l *sharedLog) freeze() { l.frozenMs.Store(uint64(time.Now().UnixMilli())) }
 
 func (l *sharedLog) skip(d time.Duration) { l.aheadMs.Add(uint64(d.Milliseconds())) }
 
