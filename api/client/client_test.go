@@ -207,7 +207,7 @@ func TestTimeout(t *testing.T) {
 	release := make(chan struct{})
 	hangs := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
-	c, err := client.New(client.Options{Addresses: []string{hangs.URL}, Timeout: 50 * time.Millisecond})
+	c, err := client.New(client.Options{Addresses: []string{hangs.URL}, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,8 @@ func TestTimeout(t *testing.T) {
 	if err := c.Post(t.Context(), "/p", nil, nil); err == nil || !strings.Contains(err.Error(), "may have been made") {
 		t.Errorf("got %v", err)
 	}
-	busy, err := client.New(client.Options{Addresses: []string{serve(t, unavailable).URL}, Timeout: 300 * time.Millisecond})
+	// It is told to come back in a second, which is too late.
+	busy, err := client.New(client.Options{Addresses: []string{serve(t, unavailable).URL}, Timeout: 900 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

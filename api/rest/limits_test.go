@@ -73,7 +73,7 @@ func head(path string, more ...string) string {
 
 func TestBodiesThatDoNotCome(t *testing.T) {
 	t.Parallel()
-	address := listen(t, newSite(t).node("n1", func(o *nodeOptions) { o.BodyTimeout = 100 * time.Millisecond }))
+	address := listen(t, newSite(t).node("n1", func(o *nodeOptions) { o.BodyTimeout = 2 * time.Second }))
 	const path = "/v1/default/namespaces"
 
 	slow := dial(t, address, head(path, "Content-Length: 100")+`{"name`)
@@ -103,12 +103,12 @@ func TestSlowHandlerAfterBody(t *testing.T) {
 	t.Parallel()
 	var failed error
 	h := newSite(t).node("n1", func(o *nodeOptions) {
-		o.BodyTimeout = 50 * time.Millisecond
+		o.BodyTimeout = time.Second
 		o.Catalog = spy{Catalog: o.Catalog, commit: func(ctx context.Context, _ catalog.Change, _ catalog.CommitTable) (*catalog.Table, error) {
 			select {
 			case <-ctx.Done():
 				failed = ctx.Err()
-			case <-time.After(150 * time.Millisecond): // three times the body's deadline
+			case <-time.After(1500 * time.Millisecond): // the body's deadline and half of it
 			}
 			return &catalog.Table{Metadata: []byte("{}")}, nil
 		}}
@@ -262,7 +262,7 @@ func TestStuckChangesLeaveRoomForReads(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	h := newSite(t).node("n1", func(o *nodeOptions) {
-		o.RequestTimeout = 20 * time.Millisecond
+		o.RequestTimeout = time.Second // in which the catalog is asked
 		o.Catalog = spy{Catalog: o.Catalog,
 			load: func(ctx context.Context) (*catalog.Table, error) { <-ctx.Done(); return nil, ctx.Err() },
 			commit: func(ctx context.Context, _ catalog.Change, _ catalog.CommitTable) (*catalog.Table, error) {

@@ -146,7 +146,7 @@ func TestUploadIsNotHeldUp(t *testing.T) {
 		return step(r) == "part 2" && stuck.CompareAndSwap(false, true) && f.hang(r)
 	})
 	cfg := f.config()
-	cfg.Timeouts.Attempt, cfg.Timeouts.Throughput = 300*time.Millisecond, 1<<30
+	cfg.Timeouts.Attempt, cfg.Timeouts.Throughput = 3*time.Second, 1<<30
 	store := open(t, bucketRoot, cfg)
 	if _, err := store.Upload(t.Context(), place, bytes.NewReader(noise(10<<20))); err != nil {
 		t.Fatal(err)

@@ -73,7 +73,8 @@ func TestNetwork(t *testing.T) {
 	}
 	answered := func(what string, conn net.Conn) time.Duration {
 		t.Helper()
-		took, err := ask(t, conn, 20*time.Second)
+		// The pauses between TCP's attempts double: ten of them are a minute and more.
+		took, err := ask(t, conn, 2*time.Minute)
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
