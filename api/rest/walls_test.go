@@ -248,6 +248,7 @@ func TestFailedAuthenticationSlowsAnAddress(t *testing.T) {
 	h := s.node("n1", limitedBy(t, middleware.RateOptions{Failures: 1}), func(o *nodeOptions) {
 		keys, err := authn.NewKeys(authn.Options{
 			Local:   func(context.Context) (*state.View, error) { return s.Log.State() },
+			Proven:  func(context.Context) (*state.View, error) { return s.Log.State() },
 			Current: func(context.Context) (*state.View, error) { asked.Add(1); return s.Log.State() },
 			NowMs:   s.Log.NowMs,
 		})
