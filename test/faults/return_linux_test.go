@@ -24,7 +24,7 @@ var (
 
 // lackedOnReturn is how many entries a node must lack to need longer over bad wires
 // than it waits for a leader.
-const lackedOnReturn = 1000
+const lackedOnReturn = 700
 
 // shortLogs are the settings with which a node that was away for long is sent a
 // snapshot, since the others have cut their logs, and says so.
@@ -133,7 +133,7 @@ func TestSlowReturn(t *testing.T) {
 	had := look(t, but).Commit
 	must(t, n.Kill9())
 
-	busy, err := load.New(within(t, time.Minute), but, load.Options{Namespace: "busy", Tables: 4 * workers})
+	busy, err := load.New(within(t, time.Minute), but, load.Options{Namespace: "busy"})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -149,7 +149,7 @@ func TestSlowReturn(t *testing.T) {
 
 	far := others(m.Cluster, i)
 	for _, other := range far {
-		m.network.Between(i, other, network.Link{Delay: 80 * time.Millisecond})
+		m.network.Between(i, other, network.Link{Delay: 100 * time.Millisecond})
 	}
 	// comingBack starts the node and returns when it is on its way.
 	comingBack := func() {
@@ -195,6 +195,7 @@ func TestSlowReturn(t *testing.T) {
 	began := time.Now()
 	comingBack()
 	opened := shutUntilReady(t, n)
+	m.network.Heal() // what was slow from now on would be the wires
 	t.Logf("no client was let in for %s", opened.Sub(began).Round(time.Millisecond))
 	rest(ctx, time.Second)
 	cancel()
