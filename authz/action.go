@@ -47,6 +47,7 @@ const (
 	ActionManageWarehouse   Action = "ManageWarehouse"
 	ActionShowPolicies      Action = "ShowPolicies"
 	ActionManagePolicies    Action = "ManagePolicies"
+	ActionReadAudit         Action = "ReadAudit"
 )
 
 // Class groups actions by what they touch, so that a rule can speak of all
@@ -63,6 +64,8 @@ const (
 	ClassWrite
 	// ClassManage is changing the cluster, warehouses and keys.
 	ClassManage
+	// ClassAudit is looking at what was done.
+	ClassAudit
 )
 
 // Class is the action's class; ClassNone where it is not known.
@@ -81,6 +84,8 @@ func (a Action) Class() Class {
 		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup,
 		ActionShowPolicies, ActionManagePolicies:
 		return ClassManage
+	case ActionReadAudit:
+		return ClassAudit
 	}
 	return ClassNone
 }

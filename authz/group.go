@@ -19,8 +19,8 @@ const (
 
 // Groups decides by the groups that exist from the start. An admin may do
 // everything that is an action at all, a writer reads and writes, a reader
-// reads. An auditor has no right on data, and may look at the keys. Any other group
-// gives no right.
+// reads. An auditor reads what was done and may look at the keys, and has no right on
+// data. Any other group gives no right.
 type Groups struct{}
 
 // Authorize returns nil where one of the principal's groups allows the action,
@@ -43,6 +43,8 @@ func allows(group string, class Class) bool {
 		return group == GroupAdmin || group == GroupWriter
 	case ClassManage:
 		return group == GroupAdmin
+	case ClassAudit:
+		return group == GroupAdmin || group == GroupAuditor
 	}
 	return false
 }

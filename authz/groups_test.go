@@ -51,10 +51,10 @@ func TestEveryActionHasAClass(t *testing.T) {
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	allowed := map[string][]authz.Class{
-		authz.GroupAdmin:   {authz.ClassRead, authz.ClassWrite, authz.ClassManage},
+		authz.GroupAdmin:   {authz.ClassRead, authz.ClassWrite, authz.ClassManage, authz.ClassAudit},
 		authz.GroupWriter:  {authz.ClassRead, authz.ClassWrite},
 		authz.GroupReader:  {authz.ClassRead},
-		authz.GroupAuditor: {},
+		authz.GroupAuditor: {authz.ClassAudit},
 		"Admin":            {},
 		"":                 {},
 	}

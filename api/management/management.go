@@ -50,6 +50,8 @@ type Options struct {
 	Backups Backups
 	// Restores is nil where nothing can be restored.
 	Restores Restores
+	// Audit is nil where nothing is on record.
+	Audit Audit
 }
 
 // api is the handlers' common ground.
@@ -60,6 +62,7 @@ type api struct {
 	policies Policies
 	backups  Backups
 	restores Restores
+	audit    Audit
 }
 
 // Routes are the operations of operators.
@@ -76,8 +79,8 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Policies == nil {
 		return nil, errors.New("management: Policies is missing")
 	}
-	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores}
-	routes := append(slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes()), []serve.Route{
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores, audit: opts.Audit}
+	routes := slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes(), a.auditRoutes(), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -85,7 +88,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 		{Method: http.MethodPost, Path: pathTable + "/rebuild", Action: authz.ActionRebuildTable, Resource: onTable, Handle: a.rebuildTable, Change: true},
 		{Method: http.MethodGet, Path: pathTable + "/reports", Action: authz.ActionListReports, Resource: onTable, Handle: a.listReports},
 
-		{Method: http.MethodGet, Path: pathSupport, Action: authz.ActionManageCluster, Resource: onCluster, Operates: true, Handle: a.gatherSupport},
+		{Method: http.MethodGet, Path: pathSupport, Action: authz.ActionManageCluster, Resource: onCluster, Operates: true, Sensitive: true, Handle: a.gatherSupport},
 
 		{Method: http.MethodGet, Path: pathTasks, Action: authz.ActionListTasks, Resource: onCluster, Query: []string{"status", "page_token", "page_size"}, Handle: a.listTasks},
 		{Method: http.MethodGet, Path: pathTask, Action: authz.ActionListTasks, Resource: onCluster, Handle: a.showTask},
@@ -99,7 +102,7 @@ func Routes(opts Options) ([]serve.Route, error) {
 
 		{Method: http.MethodPost, Path: pathRestores, Action: authz.ActionRestoreBackup, Resource: onCluster, Operates: true, Change: true, Body: true, Handle: a.startRestore},
 		{Method: http.MethodGet, Path: pathRestore, Action: authz.ActionListBackups, Resource: onCluster, Operates: true, Handle: a.showRestore},
-	}...)
+	})
 	for i, r := range routes {
 		if r.Operates && r.Change { // here, so that none can be without it
 			routes[i].Handle = a.proven(r.Handle)

@@ -35,7 +35,7 @@ func (s *server) serve(r Route) gin.HandlerFunc {
 			middleware.Fail(g, err)
 			return
 		}
-		rep, release, err := s.answer(g, c)
+		rep, release, err := s.answerOnRecord(g, c)
 		// The catalog may keep no part of the body, so it counts only until here.
 		defer release()
 		if err != nil {
@@ -44,6 +44,21 @@ func (s *server) serve(r Route) gin.HandlerFunc {
 		}
 		s.write(g, c, rep)
 	}
+}
+
+// answerOnRecord answers a call and records what became of it, before anybody is
+// told.
+func (s *server) answerOnRecord(g *gin.Context, c *Call) (rep *Reply, release func(), err error) {
+	returned := false
+	defer func() {
+		if !returned { // it panics
+			s.recordOutcome(c, nil, middleware.ErrPanic)
+		}
+	}()
+	rep, release, err = s.answer(g, c)
+	returned = true
+	s.recordOutcome(c, rep, err)
+	return rep, release, err
 }
 
 // answer judges and carries out a call. Where it turns out that a right which
@@ -77,15 +92,18 @@ func (s *server) judge(g *gin.Context, c *Call) error {
 	if c.Principal, err = s.authenticate(g, ctx); err != nil {
 		return err
 	}
-	return s.authorize(ctx, c.Principal, c.Route.Action, c.Route.Resource(c))
+	return s.authorize(ctx, c, c.Route.Action, c.Route.Resource(c))
 }
 
-func (s *server) authorize(ctx context.Context, p authz.Principal, action authz.Action, resource authz.Resource) error {
-	err := s.opts.Authorizer.Authorize(ctx, p, action, resource)
+// authorize asks for a right, and puts the answer on record. Where it can't be put
+// there nothing must be done.
+func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, resource authz.Resource) error {
+	var d authz.Decision
+	err := s.opts.Authorizer.Authorize(authz.WithDecision(ctx, &d), c.Principal, action, resource)
 	if errors.Is(err, authz.ErrDenied) && s.opts.Events.Denied != nil {
 		s.opts.Events.Denied(string(action))
 	}
-	return err
+	return s.recordDecision(ctx, c, action, resource, &d, err)
 }
 
 func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Principal, error) {
@@ -96,6 +114,7 @@ func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Princi
 		if s.opts.Events.AuthFailed != nil {
 			s.opts.Events.AuthFailed(authn.Reason(err))
 		}
+		s.recordStranger(g, err)
 		// Who presents nothing has not tried anything.
 		if errors.Is(err, authn.ErrUnauthenticated) && !errors.Is(err, authn.ErrMissing) {
 			if tooOften := s.opts.Rates.Failed(from); tooOften != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/catalog"
+	"github.com/floeberg/floeberg/ops/audit"
 )
 
 // ConsistencyHeader asks for a read that is as current as it says.
@@ -38,6 +39,9 @@ type Call struct {
 	bodyRead bool
 	recheck  func(context.Context) error
 	judge    func(context.Context, authz.Action, authz.Resource) error
+	ensure   func(context.Context, audit.Record) error
+	source   string // the address that it came from
+	allowed  bool   // it is a change that was allowed, and this is on record
 }
 
 // Param is a part of the path by the name that the route gives it.
@@ -63,10 +67,10 @@ func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 	c := &Call{
 		Route: r, Request: g.Request, params: g.Params,
 		Warehouse: g.Param("prefix"), Namespace: SplitNamespace(g.Param("namespace")),
-		Name: g.Param("table") + g.Param("view"),
+		Name: g.Param("table") + g.Param("view"), source: source(g.Request.Context()), ensure: s.opts.Audit.Ensure,
 	}
 	c.judge = func(ctx context.Context, action authz.Action, resource authz.Resource) error {
-		return s.authorize(ctx, c.Principal, action, resource)
+		return s.authorize(ctx, c, action, resource)
 	}
 	c.recheck = func(ctx context.Context) error { return s.opts.Authenticator.Recheck(ctx, c.Principal) }
 	for _, param := range g.Params {

@@ -20,6 +20,7 @@ import (
 	"github.com/floeberg/floeberg/internal/iceberg"
 	"github.com/floeberg/floeberg/internal/restore"
 	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/ops/audit"
 )
 
 var (
@@ -128,6 +129,7 @@ var other = []struct {
 	{iceberg.ErrUnsupported, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},
 	{errNoRoute, verdict{status: http.StatusNotFound, errorType: "NoSuchEndpointException", message: "Nothing is served under this path"}},
 	{errNoMethod, verdict{status: http.StatusMethodNotAllowed, errorType: "MethodNotAllowedException", message: "This path is not served under this method"}},
+	{audit.ErrUnavailable, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", message: "The audit log takes no records now, so nothing was changed; try again", retryAfter: retryUnavailable}},
 	{errNoEncoding, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},
 	{errNotReady, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
 	{backup.ErrNoStore, verdict{status: http.StatusNotAcceptable, errorType: "UnsupportedOperationException"}},

@@ -32,6 +32,8 @@ type Options struct {
 	// Authenticator and Authorizer are required.
 	Authenticator Authenticator
 	Authorizer    Authorizer
+	// Audit is told what was decided and done; nil is nobody.
+	Audit Auditor
 	// NodeID is shown in each answer. Required.
 	NodeID string
 	Logger *slog.Logger
@@ -96,6 +98,9 @@ func (o *Options) complete() error {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Audit == nil {
+		o.Audit = noAuditor{}
 	}
 	if o.Rates == nil {
 		var err error

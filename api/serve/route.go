@@ -37,6 +37,9 @@ type Route struct {
 	// node knows. A change carries no evidence in a transaction: Handle proves
 	// the right by Call.Recheck.
 	Operates bool
+	// Sensitive tells that it is on record who was allowed to do it, though it changes
+	// nothing.
+	Sensitive bool
 	// Body tells that the request has one.
 	Body bool
 	// Timeout is how long it may take where that is longer than others may; 0 is

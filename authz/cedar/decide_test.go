@@ -40,10 +40,10 @@ func about(user string, action authz.Action, r authz.Resource, groups ...string)
 func TestDefaultPoliciesAreTheGroupsThatExistFromTheStart(t *testing.T) {
 	t.Parallel()
 	may := map[string][]authz.Class{
-		"admin":   {authz.ClassRead, authz.ClassWrite, authz.ClassManage},
+		"admin":   {authz.ClassRead, authz.ClassWrite, authz.ClassManage, authz.ClassAudit},
 		"writer":  {authz.ClassRead, authz.ClassWrite},
 		"reader":  {authz.ClassRead},
-		"auditor": nil, "Admin": nil, "": nil,
+		"auditor": {authz.ClassAudit}, "Admin": nil, "": nil,
 	}
 	s := Sets{Cluster: compile(t, DefaultText, "")}
 	places := map[string]authz.Resource{

@@ -26,6 +26,7 @@ const (
 	groupRead   types.String = "Read"
 	groupWrite  types.String = "Write"
 	groupManage types.String = "Manage"
+	groupAudit  types.String = "Audit"
 )
 
 // vocabulary is the schema, read.

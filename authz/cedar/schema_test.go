@@ -45,7 +45,7 @@ func TestTheSchemaHasEveryActionInTheGroupOfItsClass(t *testing.T) {
 	if known := Actions(); !slices.Equal(known, programActions(t)) {
 		t.Errorf("floeberg.cedarschema has the actions %v, the program has %v", known, programActions(t))
 	}
-	groups := map[authz.Class]types.String{authz.ClassRead: groupRead, authz.ClassWrite: groupWrite, authz.ClassManage: groupManage}
+	groups := map[authz.Class]types.String{authz.ClassRead: groupRead, authz.ClassWrite: groupWrite, authz.ClassManage: groupManage, authz.ClassAudit: groupAudit}
 	for _, a := range Actions() {
 		in := types.NewEntityUID(typeAction, groups[a.Class()])
 		parents := words().schema.Actions[actionUID(a)].Entity.Parents
@@ -58,7 +58,7 @@ func TestTheSchemaHasEveryActionInTheGroupOfItsClass(t *testing.T) {
 func TestAGroupOfActionsIsNoActionThatCanBeAskedFor(t *testing.T) {
 	t.Parallel()
 	s := Sets{Cluster: compile(t, `permit(principal, action, resource);`, "")}
-	for _, a := range []authz.Action{"Read", "Write", "Manage", "", "NoSuchAction"} {
+	for _, a := range []authz.Action{"Read", "Write", "Manage", "Audit", "", "NoSuchAction"} {
 		if s.Decide(authz.Request{Action: a, Resource: authz.Resource{Kind: authz.KindCluster}}).Allowed {
 			t.Errorf("%q is allowed", a)
 		}

@@ -52,7 +52,7 @@ func TestPolicyCommands(t *testing.T) {
 	}
 	closed := readyMade + "\n@id(\"closed\")\nforbid (principal, action, resource in Floeberg::Namespace::\"default/closed\");\n"
 	policies := file("policies.cedar", closed)
-	if stdout, _ := run(exitDone, "policy", "validate", policies); stdout != "4 policies, all valid\n" {
+	if stdout, _ := run(exitDone, "policy", "validate", policies); stdout != "5 policies, all valid\n" {
 		t.Errorf("got %q", stdout)
 	}
 	if stdout, _ := run(exitDone, "policy", "put", policies, "--expect", "0", "--comment", "first"); !strings.HasPrefix(stdout, "version 1, put by key-") {

@@ -54,6 +54,8 @@ const (
 	// SpaceRestore is the restoring of a backup: what is known of the last one, and
 	// the pieces of the snapshot while it is brought in.
 	SpaceRestore Space = 0x22
+	// SpaceAudit is how far the audit logs of nodes have come, by node and sink.
+	SpaceAudit Space = 0x2A
 	// SpacePolicySet is the heads of policy sets by scope: which version is in force.
 	SpacePolicySet Space = 0x30
 	// SpacePolicyVersion is the texts of policy sets by scope and version.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,7 @@ import (
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/internal/tasks"
 	"github.com/floeberg/floeberg/ops"
+	"github.com/floeberg/floeberg/ops/audit"
 )
 
 // Options are what a node is made of.
@@ -82,6 +84,7 @@ type App struct {
 	restorer    *restore.Restorer
 	replaced    atomic.Pointer[founding] // who is told when the whole state is another
 	tasks       atomic.Pointer[tasks.Runner]
+	audit       *audit.Log
 }
 
 // New makes a node that is not started.
@@ -132,12 +135,16 @@ func (a *App) Start(ctx context.Context) (err error) {
 		// Before anything is read or written: two processes in one folder would
 		// destroy it.
 		a.openFolder,
+		// Closed again when nothing is left that it could tell of.
+		a.openAudit,
 		// Early, so that a taken port is found before the state is touched, and
 		// probes see a live process while a large state is opened.
 		a.listen,
 		// The state, then the node that applies the log to it.
 		a.openState,
 		a.joinCluster,
+		// Others remember how far the audit log has come.
+		a.publishAudit,
 		// The store needs the state, which says where the warehouse is.
 		a.openStore,
 		// Snapshots of the state go to a store of their own.
@@ -271,7 +278,7 @@ func (a *App) clusterOptions() cluster.Options {
 		Logger:   a.bare.With(slog.String("room", "cluster")),
 		Events:   clusterEvents(a.metrics),
 		Halt:     a.halt,
-		Services: map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport},
+		Services: map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport, auditService: a.answerAudit},
 	}
 	if c.BootstrapExpect == 0 {
 		opts.BootstrapExpect = cluster.NeverFound
@@ -378,7 +385,8 @@ func (a *App) serveProtocol(context.Context) error {
 	}
 	managed, err := management.Routes(management.Options{
 		Catalog: cat, Keys: keys, Policies: policies, Backups: a.backups(), Restores: a.restorer,
-		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote}},
+		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote, a.auditNote}},
+		Audit:   auditedCluster{a.auditTrail(), a},
 	})
 	if err != nil {
 		return err
@@ -401,7 +409,8 @@ func (a *App) serveProtocol(context.Context) error {
 		Logger:         a.logger.With(slog.String("room", "api")),
 		Events:         apiEvents(a.metrics),
 		Ready:          a.Ready,
-		Warnings:       a.snapshotHints,
+		Audit:          a.audit,
+		Warnings:       func() []string { return slices.Concat(a.snapshotHints(), a.auditHints()) },
 		Metrics:        a.metrics.Handler(),
 		Open:           append(rest.Open(), described...),
 		RequestContext: cluster.WithRequestID,

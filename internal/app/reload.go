@@ -8,9 +8,11 @@ import (
 	"github.com/floeberg/floeberg/internal/config"
 )
 
-// reload takes over what can change in a running node: the log's level and the
-// TLS files. What can't be read stays as it is; the rest is taken over all the same.
+// reload opens the audit log again and takes over what can change in a running node:
+// the log's level and the TLS files. What can't be read stays as it is; the rest is taken over all the same.
 func (a *App) reload() {
+	// Whoever moved the file away sends the signal for that.
+	a.audit.Reopen()
 	if a.opts.Reload == nil {
 		return
 	}

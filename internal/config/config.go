@@ -102,6 +102,9 @@ type Config struct {
 	// VerifyInterval is how often the leader compares the states of all nodes; 0 is never.
 	VerifyInterval time.Duration
 
+	// Audit is what becomes of the audit log.
+	Audit Audit
+
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level
 	// LogFormat is how log lines are written.

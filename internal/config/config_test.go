@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/floeberg/floeberg/internal/config"
+	"github.com/floeberg/floeberg/ops/audit"
 )
 
 const gossipKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -131,6 +132,11 @@ func wants(t *testing.T) map[string]want {
 		"verify-interval":                  {value: "1h30m", inFile: `"1h30m"`, got: func(c *config.Config) any { return c.VerifyInterval }, want: 90 * time.Minute},
 		"log-level":                        {value: "warn", inFile: `"warn"`, got: func(c *config.Config) any { return c.LogLevel }, want: slog.LevelWarn},
 		"log-format":                       {value: "json", inFile: `"json"`, got: func(c *config.Config) any { return c.LogFormat }, want: config.LogJSON},
+		"audit-log":                        {value: "stdout,/a/b", inFile: `["stdout", "/a/b"]`, got: func(c *config.Config) any { return []any{c.Audit.File, c.Audit.Stdout, c.Audit.Syslog} }, want: []any{"/a/b", true, ""}},
+		"audit-on-failure":                 {value: "count", inFile: `"count"`, got: func(c *config.Config) any { return c.Audit.OnFailure }, want: audit.Count},
+		"audit-file-mb":                    {value: "7", inFile: `7`, got: func(c *config.Config) any { return c.Audit.FileMB }, want: 7},
+		"audit-file-age":                   {value: "24h", inFile: `"24h"`, got: func(c *config.Config) any { return c.Audit.FileAge }, want: 24 * time.Hour},
+		"audit-files":                      {value: "0", inFile: `0`, got: func(c *config.Config) any { return c.Audit.Files }, want: 0},
 	}
 }
 
@@ -216,6 +222,7 @@ func TestDefaults(t *testing.T) {
 			ForwardedHeader: config.XForwardedFor, MaxConnections: 16384, MaxConnectionsPerAddress: 4096,
 			TLSMinVersion: config.TLS12, FailureRate: 100,
 		},
+		Audit:    config.Audit{File: "/var/lib/floeberg/audit/audit.jsonl", OnFailure: audit.Refuse, FileMB: 100, Files: 20},
 		LogLevel: slog.LevelInfo, LogFormat: config.LogText,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {

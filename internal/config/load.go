@@ -106,6 +106,9 @@ func Load(from Sources) (*Config, error) {
 	if cfg.Warehouse == "" {
 		cfg.Warehouse = defaultWarehouse(cfg.DataDir)
 	}
+	if cfg.values["audit-log"] == "" {
+		cfg.Audit.File = defaultAudit(cfg.DataDir)
+	}
 	return cfg, cfg.validate()
 }
 

@@ -43,13 +43,13 @@ func (s Setting) Key() string {
 
 // sections is the first words that are sections of the file.
 var sections = map[string]bool{
-	"http": true, "cluster": true, "gossip": true, "s3": true, "gcs": true, "azure": true, "oidc": true, "tls": true, "log": true,
+	"http": true, "cluster": true, "gossip": true, "s3": true, "gcs": true, "azure": true, "oidc": true, "tls": true, "log": true, "audit": true,
 }
 
 // Settings is the list of all settings: the one place of their names, defaults
 // and meanings.
 func Settings() []Setting {
-	return slices.Concat(nodeSettings(), oidcSettings(), clientSettings(), wallSettings())
+	return slices.Concat(nodeSettings(), oidcSettings(), clientSettings(), wallSettings(), auditSettings())
 }
 
 func nodeSettings() []Setting {

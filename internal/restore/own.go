@@ -7,9 +7,9 @@ import (
 
 // ownSpaces are of the cluster itself, and stay as they are in the one that takes on
 // another's state: its identity, since two clusters with one would take each other
-// for themselves, and what was decided about its nodes, whose names may be those of the
-// lost ones.
-var ownSpaces = []state.Space{state.SpaceCluster, state.SpaceMember}
+// for themselves, and what was decided about its nodes and is known of their audit logs:
+// their names may be those of the lost ones.
+var ownSpaces = []state.Space{state.SpaceCluster, state.SpaceMember, state.SpaceAudit}
 
 // keepOwn is the writes that bring back, after the state gave way, what the cluster
 // keeps: what is its own; its API keys, beside the restored ones, so that who

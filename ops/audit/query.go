@@ -1,0 +1,121 @@
+package audit
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Query is which records are asked for. Empty fields ask for all.
+type Query struct {
+	Principal string  `json:"principal,omitempty"`
+	Tenant    string  `json:"tenant,omitempty"`
+	Action    string  `json:"action,omitempty"`
+	Decision  Verdict `json:"decision,omitempty"`
+	Event     Event   `json:"event,omitempty"`
+	RequestID string  `json:"request_id,omitempty"`
+	Node      string  `json:"node,omitempty"`
+	// Warehouse is a resource's, Resource the levels of its name: what is below it is
+	// asked for, too.
+	Warehouse string   `json:"warehouse,omitempty"`
+	Resource  []string `json:"resource,omitempty"`
+	// Since and Until are the first moment and the one after the last.
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// matches tells whether a record is asked for.
+func (q *Query) matches(r *Record) bool {
+	for _, f := range [...]struct{ want, is string }{
+		{q.Principal, r.Principal}, {q.Tenant, r.Tenant}, {q.Action, r.Action}, {string(q.Decision), string(r.Decision)},
+		{string(q.Event), string(r.Event)}, {q.RequestID, r.RequestID}, {q.Node, r.Node},
+	} {
+		if f.want != "" && f.want != f.is {
+			return false
+		}
+	}
+	if q.Warehouse != "" && (r.Resource == nil || r.Resource.Warehouse != q.Warehouse) {
+		return false
+	}
+	if len(q.Resource) > 0 && (r.Resource == nil || !below(r.Resource, q.Resource)) {
+		return false
+	}
+	return (q.Since.IsZero() || !r.Time.Before(q.Since)) && (q.Until.IsZero() || r.Time.Before(q.Until))
+}
+
+// below tells whether a resource is what the levels name, or in it.
+func below(r *Resource, levels []string) bool {
+	path := r.Namespace
+	if r.Name != "" {
+		path = append(slices.Clip(path), r.Name)
+	}
+	return len(path) >= len(levels) && slices.Equal(path[:len(levels)], levels)
+}
+
+// Position is a place among the records of all nodes, the newest first. No two
+// records have the same.
+type Position struct {
+	Time time.Time `json:"t"`
+	Node string    `json:"n"`
+}
+
+// ErrPosition is returned when a text is no position.
+var ErrPosition = errors.New("audit: not a position")
+
+// ParsePosition reads what String wrote; "" is before all.
+func ParsePosition(text string) (Position, error) {
+	var p Position
+	if text == "" {
+		return p, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(raw, &p) != nil || p.Time.IsZero() {
+		return p, ErrPosition
+	}
+	return p, nil
+}
+
+// String is the position as a token.
+func (p Position) String() string {
+	raw, err := json.Marshal(p)
+	if err != nil { // a time beyond the year 9999
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// PositionOf is where a record stands.
+func PositionOf(r *Record) Position { return Position{r.Time, r.Node} }
+
+// after tells whether a position comes later in the listing than another one.
+func (p Position) after(other Position) bool {
+	if other.Time.IsZero() {
+		return true
+	}
+	if !p.Time.Equal(other.Time) {
+		return p.Time.Before(other.Time)
+	}
+	return strings.Compare(p.Node, other.Node) > 0
+}
+
+// Find returns records of this node that come after a position, the newest first,
+// at most so many.
+func (l *Log) Find(q Query, after Position, most int) ([]Record, error) {
+	l.mu.Lock()
+	recent := l.recent.all()
+	l.mu.Unlock()
+	out := []Record{}
+	err := newest(recent, func(r *Record) bool {
+		if len(out) >= most || !q.Since.IsZero() && r.Time.Before(q.Since) {
+			return false
+		}
+		if q.matches(r) && PositionOf(r).after(after) {
+			out = append(out, *r)
+		}
+		return true
+	})
+	return out, err
+}
