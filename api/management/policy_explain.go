@@ -190,7 +190,7 @@ func (a *api) explainPolicies(ctx context.Context, c *serve.Call) (*serve.Reply,
 			return nil, jsonbody.Fault("principal.groups", "is missing: name and tenant are given")
 		}
 		// Whose key it is and which groups it has are told to those who may list keys.
-		if err := c.Authorize(ctx, authz.ActionManageKeys, onCluster(c)); err != nil {
+		if err := c.Authorize(ctx, authz.ActionListKeys, onCluster(c)); err != nil {
 			return nil, err
 		}
 		proof := q.Principal.Proof

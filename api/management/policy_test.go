@@ -179,7 +179,7 @@ func TestExplainPolicies(t *testing.T) {
 	}
 	for says, body := range map[string]string{
 		"principal.id":        `{"principal":{"groups":[]},"action":"LoadTable","resource":{"type":"Cluster"}}`,
-		"Nobody holds":        `{"principal":{"id":"nobody"},"action":"ShowCluster","resource":{"type":"Cluster"}}`,
+		"is held by":          `{"principal":{"id":"nobody"},"action":"ShowCluster","resource":{"type":"Cluster"}}`,
 		"principal.groups":    `{"principal":{"id":"x","tenant":"t"},"action":"ShowCluster","resource":{"type":"Cluster"}}`,
 		"must be an action":   `{"principal":{"id":"x","groups":[]},"action":"Fly","resource":{"type":"Cluster"}}`,
 		"resource.type":       `{"principal":{"id":"x","groups":[]},"action":"ShowCluster","resource":{"type":"cluster"}}`,

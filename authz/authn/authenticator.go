@@ -216,7 +216,7 @@ func (k *Keys) proveKey(v *state.View, hash []byte) (Proof, error) {
 	}
 	return Proof{
 		Principal: authz.Principal{
-			ID: rec.PrincipalID(), Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, KeyID: rec.Id, Proof: authz.ProofKey,
+			ID: rec.PrincipalID(), Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, KeyID: rec.Id, Proof: authz.ProofKey, BreakGlass: rec.BreakGlass,
 			Evidence: []authz.Evidence{{Key: state.APIKeyKey(hash), Revision: revision}},
 		},
 		EndsMs: rec.ExpiresMs,

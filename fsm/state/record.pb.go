@@ -563,7 +563,10 @@ type APIKey struct {
 	// time: its record is kept for good, so that it does not come back.
 	Bootstrap bool `protobuf:"varint,9,opt,name=bootstrap,proto3" json:"bootstrap,omitempty"`
 	// When another key was made in its place; 0 where none was.
-	RotatedMs     uint64 `protobuf:"varint,10,opt,name=rotated_ms,json=rotatedMs,proto3" json:"rotated_ms,omitempty"`
+	RotatedMs uint64 `protobuf:"varint,10,opt,name=rotated_ms,json=rotatedMs,proto3" json:"rotated_ms,omitempty"`
+	// Who holds it may always look at policies and change them, whatever they say: the
+	// key that the cluster was founded with.
+	BreakGlass    bool `protobuf:"varint,11,opt,name=break_glass,json=breakGlass,proto3" json:"break_glass,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +669,13 @@ func (x *APIKey) GetRotatedMs() uint64 {
 		return x.RotatedMs
 	}
 	return 0
+}
+
+func (x *APIKey) GetBreakGlass() bool {
+	if x != nil {
+		return x.BreakGlass
+	}
+	return false
 }
 
 // Answer is the outcome of a request that carried an Idempotency-Key.
@@ -1649,7 +1659,7 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x06 \x01(\x04R\tcreatedMs\"\x1f\n" +
 	"\rLocationOwner\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\fR\x02id\"\x94\x02\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"\xb5\x02\n" +
 	"\x06APIKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -1665,7 +1675,9 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\tbootstrap\x18\t \x01(\bR\tbootstrap\x12\x1d\n" +
 	"\n" +
 	"rotated_ms\x18\n" +
-	" \x01(\x04R\trotatedMs\"\xb7\x03\n" +
+	" \x01(\x04R\trotatedMs\x12\x1f\n" +
+	"\vbreak_glass\x18\v \x01(\bR\n" +
+	"breakGlass\"\xb7\x03\n" +
 	"\x06Answer\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\fR\vfingerprint\x126\n" +
 	"\afailure\x18\x02 \x01(\v2\x1a.floeberg.state.v1.FailureH\x00R\afailure\x12-\n" +

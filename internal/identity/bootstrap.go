@@ -13,7 +13,7 @@ import (
 // given.
 func BootstrapKey(secret string, nowMs uint64) ([]*command.Write, error) {
 	rec := &state.APIKey{
-		Id: authn.KeyID(secret), Name: "bootstrap", Groups: []string{authz.GroupAdmin}, CreatedMs: nowMs, Bootstrap: true,
+		Id: authn.KeyID(secret), Name: "bootstrap", Groups: []string{authz.GroupAdmin}, CreatedMs: nowMs, Bootstrap: true, BreakGlass: true,
 	}
 	return recordOf(authn.HashKey(secret), rec)
 }

@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/fsm/command"
@@ -39,4 +40,33 @@ func TestKeysWithoutANameGetOne(t *testing.T) {
 	}
 	_, err = v.as(secret)
 	is(t, "after it", err, authn.ErrRevokedKey)
+}
+
+// Who holds the first key may always mend policies, also with the key in its place;
+// nobody else may.
+func TestTheFirstKeyBreaksTheGlass(t *testing.T) {
+	t.Parallel()
+	v := newVault(t)
+	writes, err := identity.BootstrapKey("fb_first_0123456789abcdef", v.clock.NowMs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := v.site.Log.Propose(t.Context(), &command.Transaction{Writes: writes}); err != nil || res.Outcome != command.Applied {
+		t.Fatal(res, err)
+	}
+	first, err := v.as("fb_first_0123456789abcdef")
+	if err != nil || !first.BreakGlass {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	next, err := v.Rotate(t.Context(), change(), admin, first.KeyID, identity.Rotation{Overlap: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := v.as(next.Secret); err != nil || !p.BreakGlass || p.ID != first.ID {
+		t.Errorf("%+v, %v", p, err)
+	}
+	other := v.create(identity.NewKey{Name: "other", Groups: []string{"admin"}})
+	if p, err := v.as(other.Secret); err != nil || p.BreakGlass {
+		t.Errorf("%+v, %v", p, err)
+	}
 }

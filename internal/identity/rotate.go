@@ -96,7 +96,7 @@ func rotatable(by authz.Principal, rec *state.APIKey, nowMs uint64) error {
 // successor is the key in another one's place.
 func successor(rec *state.APIKey, secret string, nowMs uint64, lifetime *time.Duration) *state.APIKey {
 	next := &state.APIKey{
-		Id: authn.KeyID(secret), Principal: rec.PrincipalID(), Name: rec.Name, Groups: rec.Groups, Tenant: rec.Tenant, CreatedMs: nowMs,
+		Id: authn.KeyID(secret), Principal: rec.PrincipalID(), Name: rec.Name, Groups: rec.Groups, Tenant: rec.Tenant, CreatedMs: nowMs, BreakGlass: rec.BreakGlass,
 	}
 	switch {
 	case lifetime != nil:

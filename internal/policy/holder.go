@@ -8,7 +8,7 @@ import (
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
-// Holder is the principal that holds an API key, by its id.
+// Holder is the principal of an id, as one of the API keys that it holds has it.
 func (p *Policies) Holder(ctx context.Context, read catalog.Read, id string) (authz.Principal, error) {
 	v, err := p.log.View(ctx, read)
 	if err != nil {
@@ -19,7 +19,7 @@ func (p *Policies) Holder(ctx context.Context, read catalog.Read, id string) (au
 	var failed error
 	err = v.Scan(state.SpaceRange(state.SpaceAPIKey), func(_ []byte, value state.Value) bool {
 		rec := &state.APIKey{}
-		if failed = state.Decode(value, rec); failed == nil && rec.GetId() == id {
+		if failed = state.Decode(value, rec); failed == nil && (rec.PrincipalID() == id || rec.GetId() == id) {
 			found = rec
 		}
 		return failed == nil && found == nil
@@ -30,7 +30,7 @@ func (p *Policies) Holder(ctx context.Context, read catalog.Read, id string) (au
 	case failed != nil:
 		return authz.Principal{}, catalog.Broken(failed)
 	case found == nil:
-		return authz.Principal{}, catalog.Refuse(catalog.KindInvalid, "Nobody holds the API key %q: say which groups the principal is in", catalog.Brief(id))
+		return authz.Principal{}, catalog.Refuse(catalog.KindInvalid, "No API key is held by %q: say which groups it is in", catalog.Brief(id))
 	}
-	return authz.Principal{ID: id, Name: found.GetName(), Tenant: found.GetTenant(), Groups: found.GetGroups(), Proof: authz.ProofKey}, nil
+	return authz.Principal{ID: found.PrincipalID(), Name: found.GetName(), Tenant: found.GetTenant(), Groups: found.GetGroups(), Proof: authz.ProofKey}, nil
 }
