@@ -30,6 +30,9 @@ type Policies interface {
 	Diff(ctx context.Context, read catalog.Read, scope string, from uint64, to *uint64) (*policy.Difference, error)
 	// Sets returns all sets.
 	Sets(ctx context.Context, read catalog.Read, page catalog.Page) (*policy.Sets, error)
+	// Replay judges requests by the policies in force, and by those with a text in the
+	// place of a scope's.
+	Replay(ctx context.Context, read catalog.Read, scope, text string, requests []authz.Request) (*policy.Replay, error)
 	// Holder is the principal that holds an API key.
 	Holder(ctx context.Context, read catalog.Read, id string) (authz.Principal, error)
 	// Explain tells what the policies in force say of a request.
@@ -133,14 +136,15 @@ func (a *api) policyRoutes() []serve.Route {
 	history.Path, history.Query, history.Handle = pathPolicies+"/history", policyQuery(pageQuery...), a.listPolicyVersions
 	diff.Path, diff.Query, diff.Handle = pathPolicies+"/diff", policyQuery("from", "to"), a.diffPolicies
 
-	validate, explain := ask, ask
+	validate, explain, try := ask, ask, ask
 	validate.Path, validate.Handle = pathPolicies+"/validate", a.validatePolicies
 	explain.Path, explain.Handle = pathPolicies+"/explain", a.explainPolicies
+	try.Path, try.Handle = pathPolicies+"/try", a.tryPolicies
 
 	put, rollback := change, change
 	put.Method, put.Path, put.Handle = http.MethodPut, pathPolicies, a.putPolicies
 	rollback.Path, rollback.Handle = pathPolicies+"/rollback", a.rollbackPolicies
-	return []serve.Route{get, put, sets, history, diff, validate, explain, rollback}
+	return []serve.Route{get, put, sets, history, diff, validate, explain, try, rollback}
 }
 
 const warehouseQuery = "warehouse"

@@ -30,7 +30,7 @@ anything was put: of the cluster the ready-made policies, of a warehouse none.
 	cmd.PersistentFlags().Lookup("warehouse").Usage = "whose policies are meant, by a warehouse's name (default the cluster's)"
 	cmd.AddCommand(
 		policyGetCommand(connect), policyPutCommand(connect), policyValidateCommand(connect), policyHistoryCommand(connect),
-		policyDiffCommand(connect), policyRollbackCommand(connect), policyExplainCommand(connect), policyListCommand(connect),
+		policyDiffCommand(connect), policyRollbackCommand(connect), policyExplainCommand(connect), policyTryCommand(connect), policyListCommand(connect),
 	)
 	return cmd
 }

@@ -1,0 +1,153 @@
+package management
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/floeberg/floeberg/api/jsonbody"
+	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/authz/cedar"
+	"github.com/floeberg/floeberg/internal/policy"
+	"github.com/floeberg/floeberg/ops/audit"
+)
+
+// How many decisions a trial looks at: where it is not said, and at most.
+const (
+	fewDecisions  = 1000
+	manyDecisions = 10_000
+)
+
+// TryPolicies asks what a text would have made of what was asked for lately.
+type TryPolicies struct {
+	Text string `json:"text"`
+	// Last is how many of the last decisions on record are looked at.
+	Last int `json:"last,omitempty"`
+}
+
+// PolicyTrial is what a text would have made of it.
+type PolicyTrial struct {
+	// Decisions is how many were looked at, and Since when the first of them was made.
+	Decisions int        `json:"decisions"`
+	Since     *time.Time `json:"since"`
+	// Changed are those that would be otherwise, the newest first.
+	Changed []ChangedDecision `json:"changed"`
+	// More is how many others would be.
+	More int `json:"more"`
+	// Missing are nodes whose records were not looked at.
+	Missing []audit.MissingNode `json:"missing"`
+}
+
+// ChangedDecision is a request that would be decided otherwise than now.
+type ChangedDecision struct {
+	Time          time.Time       `json:"time"`
+	RequestID     string          `json:"request_id"`
+	Principal     string          `json:"principal"`
+	PrincipalName string          `json:"principal_name"`
+	Action        string          `json:"action"`
+	Resource      *audit.Resource `json:"resource"`
+	// Allowed is what would be; now it is the other way round.
+	Allowed bool `json:"allowed"`
+	// Policies would decide, and Now do; none is that none permits.
+	Policies []PolicyRef `json:"policies"`
+	Now      []PolicyRef `json:"now"`
+}
+
+func (a *api) tryPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	scope, err := policyScope(c)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		TryPolicies
+		Text *string `json:"text"`
+	}
+	if err := jsonbody.Decode(c.Body, &body); err != nil {
+		return nil, err
+	}
+	switch {
+	case body.Text == nil:
+		return nil, jsonbody.Fault("text", "is missing")
+	case body.Last < 0 || body.Last > manyDecisions:
+		return nil, jsonbody.Fault("last", "must be 1 to %d", manyDecisions)
+	case body.Last == 0:
+		body.Last = fewDecisions
+	}
+	// What was asked for, by whom, is told to those who may read it on record.
+	if err := c.Authorize(ctx, authz.ActionReadAudit, onCluster(c)); err != nil {
+		return nil, err
+	}
+	records, missing, err := a.lastDecisions(ctx, scope, body.Last)
+	if err != nil {
+		return nil, err
+	}
+	requests := make([]authz.Request, len(records))
+	for i := range records {
+		requests[i] = recorded(&records[i])
+	}
+	replay, err := a.policies.Replay(ctx, c.Read, scope, *body.Text, requests)
+	if err != nil {
+		return nil, err
+	}
+	return serve.JSON(replay.Index, showTrial(replay, records, missing))
+}
+
+// lastDecisions are the last decisions on record, the newest first: all of them, or
+// those about what is in a warehouse.
+func (a *api) lastDecisions(ctx context.Context, warehouse string, most int) (records []audit.Record, missing []audit.MissingNode, err error) {
+	if a.audit == nil {
+		return nil, nil, nil
+	}
+	q, after := audit.Query{Event: audit.Decision, Warehouse: warehouse}, audit.Position{}
+	for len(records) < most {
+		page, err := a.audit.Find(ctx, q, after, min(most-len(records), manyRecords))
+		if err != nil {
+			return nil, nil, err
+		}
+		records, missing = append(records, page.Records...), page.Missing
+		if page.Next == nil {
+			break
+		}
+		after = *page.Next
+	}
+	return records, missing, nil
+}
+
+// recorded is a request as it is on record.
+func recorded(r *audit.Record) authz.Request {
+	out := authz.Request{
+		Principal: authz.Principal{ID: r.Principal, Name: r.PrincipalName, Tenant: r.Tenant, Groups: r.Groups, Proof: authz.ProofKey},
+		Action:    authz.Action(r.Action), Context: authz.Context{Time: r.Time},
+	}
+	if r.Resource != nil {
+		out.Resource = authz.Resource{Kind: authz.Kind(r.Resource.Kind), Warehouse: r.Resource.Warehouse, Namespace: r.Resource.Namespace, Name: r.Resource.Name}
+	}
+	if addr, err := netip.ParseAddr(r.Source); err == nil {
+		out.Context.Source = addr
+	}
+	return out
+}
+
+func showTrial(replay *policy.Replay, records []audit.Record, missing []audit.MissingNode) PolicyTrial {
+	out := PolicyTrial{Decisions: replay.Requests, Changed: []ChangedDecision{}, More: replay.More, Missing: append([]audit.MissingNode{}, missing...)}
+	if len(records) > 0 {
+		out.Since = &records[len(records)-1].Time
+	}
+	for _, changed := range replay.Changed {
+		r := &records[changed.Number]
+		out.Changed = append(out.Changed, ChangedDecision{
+			Time: r.Time, RequestID: r.RequestID, Principal: r.Principal, PrincipalName: r.PrincipalName, Action: r.Action, Resource: r.Resource,
+			Allowed: changed.Then.Allowed, Policies: showPolicyRefs(changed.Then.Policies), Now: showPolicyRefs(changed.Now.Policies),
+		})
+	}
+	return out
+}
+
+func showPolicyRefs(refs []cedar.Ref) []PolicyRef {
+	out := make([]PolicyRef, len(refs))
+	for i, r := range refs {
+		out[i] = showPolicyRef(r)
+	}
+	return out
+}

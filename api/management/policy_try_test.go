@@ -1,0 +1,79 @@
+package management_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/floeberg/floeberg/api/apitest"
+	"github.com/floeberg/floeberg/api/management"
+	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/authz/cedar"
+	"github.com/floeberg/floeberg/internal/identity"
+	"github.com/floeberg/floeberg/ops/audit"
+)
+
+// What policies would have made of the past is told of what all nodes have on record.
+func TestTryPolicies(t *testing.T) {
+	t.Parallel()
+	s := apitest.NewSite(t)
+	c := s.Catalog()
+	l := logs{"n1": openLog(t, "n1"), "n2": openLog(t, "n2"), "n3": nil}
+	keys, err := identity.NewKeys(c, authn.MintKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := management.Routes(management.Options{
+		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c), Audit: auditedCluster{&audit.Trail{Peers: l}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler(s.Options("n1"), routes)
+	record := func(node, id, group, warehouse string, decision audit.Verdict) {
+		l[node].Note(audit.Record{
+			Event: audit.Decision, RequestID: id, Principal: "p-" + id, PrincipalName: "P", Groups: []string{group}, Source: "10.0.0.1",
+			Action: "CommitTable", Decision: decision, Resource: &audit.Resource{Kind: "Table", Warehouse: warehouse, Namespace: []string{"a"}, Name: "t"},
+		})
+	}
+	record("n1", "1", "writer", "default", audit.Allow)
+	record("n2", "2", "reader", "default", audit.Deny)
+	record("n1", "3", "writer", "other", audit.Allow)
+	l["n1"].Note(audit.Record{Event: audit.Outcome, RequestID: "3", Action: "CommitTable"})
+	try := func(query string, body management.TryPolicies) management.PolicyTrial {
+		t.Helper()
+		a := apitest.Ask{Method: http.MethodPost, Path: policiesPath + "/try" + query, Body: asJSON(t, body)}
+		return apitest.Decode[management.PolicyTrial](t, a.Want(t, h, 200))
+	}
+	// Whoever writes may not any more; whoever reads may write.
+	text := strings.Replace(cedar.DefaultText, `Group::"writer"`, `Group::"reader"`, 1)
+	trial := try("", management.TryPolicies{Text: text})
+	if trial.Decisions != 3 || trial.Since == nil || len(trial.Changed) != 3 || trial.More != 0 || len(trial.Missing) != 1 || trial.Missing[0].Node != "n3" {
+		t.Fatalf("got %+v", trial)
+	}
+	newest, second := trial.Changed[0], trial.Changed[1]
+	if newest.RequestID != "3" || newest.Allowed || newest.Principal != "p-3" || newest.Resource.Warehouse != "other" || len(newest.Policies) != 0 || newest.Now[0].Policy != "writer" {
+		t.Errorf("got %+v", newest)
+	}
+	if second.RequestID != "2" || !second.Allowed || len(second.Now) != 0 || second.Policies[0].Policy != "writer" {
+		t.Errorf("got %+v", second)
+	}
+	if trial = try("", management.TryPolicies{Text: text, Last: 1}); trial.Decisions != 1 || len(trial.Changed) != 1 || trial.Changed[0].RequestID != "3" {
+		t.Errorf("got %+v", trial)
+	}
+	if trial = try("?warehouse=default", management.TryPolicies{Text: `forbid (principal, action, resource);`}); trial.Decisions != 2 || len(trial.Changed) != 1 || trial.Changed[0].RequestID != "1" {
+		t.Errorf("got %+v", trial)
+	}
+	if trial = try("", management.TryPolicies{Text: cedar.DefaultText}); trial.Decisions != 3 || len(trial.Changed) != 0 {
+		t.Errorf("got %+v", trial)
+	}
+	for says, body := range map[string]string{`"text" is missing`: `{}`, `"last" must be`: `{"text":"","last":10001}`, "line 1": `{"text":"permit"}`} {
+		w := apitest.Ask{Method: http.MethodPost, Path: policiesPath + "/try", Body: body}.Of(h)
+		if w.Code != 400 || !strings.Contains(apitest.ErrorOf(t, w).Error.Message, says) {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	if v := apitest.Decode[management.PolicyVersion](t, apitest.Ask{Method: "GET", Path: policiesPath}.Want(t, h, 200)); v.Version != 0 {
+		t.Errorf("version %d was put", v.Version)
+	}
+}
