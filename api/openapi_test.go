@@ -104,7 +104,7 @@ func node(t *testing.T) *gin.Engine {
 		t.Fatal(err)
 	}
 	h, err := serve.New(serve.Options{
-		Authenticator: authn.Off{}, Authorizer: authz.Groups{}, NodeID: "n1", Metrics: http.NotFoundHandler(), Open: append(open, rest.Open()...),
+		Authenticator: authn.Off{}, Authorizer: authz.Groups{}, NodeID: "n1", Metrics: http.NotFoundHandler(), Open: append(open, rest.Open(rest.OpenOptions{})...),
 	}, append(protocol, managed(t)...))
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,8 @@ const (
 	ProofNone Proof = "none"
 	// ProofKey is an API key.
 	ProofKey Proof = "key"
+	// ProofToken is a token that the cluster gave for an API key.
+	ProofToken Proof = "token"
 	// ProofOIDC is a token of an identity provider.
 	ProofOIDC Proof = "oidc"
 	// ProofCertificate is a client certificate.

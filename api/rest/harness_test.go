@@ -73,7 +73,7 @@ type nodeOptions struct {
 func (s *site) node(id string, adjust ...func(*nodeOptions)) http.Handler {
 	s.t.Helper()
 	opts := nodeOptions{s.Options(id), restOptions{Catalog: s.Catalog(), IdempotencyLifetime: 30 * time.Minute}}
-	opts.Open = rest.Open()
+	opts.Open = rest.Open(rest.OpenOptions{})
 	for _, a := range adjust {
 		a(&opts)
 	}

@@ -29,6 +29,12 @@ var (
 	ErrExpiredKey = fmt.Errorf("%w: expired key", ErrUnauthenticated)
 	// ErrRevokedKey is returned when the key was revoked.
 	ErrRevokedKey = fmt.Errorf("%w: revoked key", ErrUnauthenticated)
+	// ErrUnknownSigner is returned when a token is signed with a key that no node has.
+	ErrUnknownSigner = fmt.Errorf("%w: unknown signer", ErrUnauthenticated)
+	// ErrBadToken is returned when a token is not what a node signed, or was not signed for this cluster.
+	ErrBadToken = fmt.Errorf("%w: bad token", ErrUnauthenticated)
+	// ErrExpiredToken is returned when the token's time is over.
+	ErrExpiredToken = fmt.Errorf("%w: expired token", ErrUnauthenticated)
 
 	// ErrChanged is returned when what an earlier answer rested on does not hold
 	// any more: ask again.
@@ -53,6 +59,12 @@ func Reason(err error) string {
 		return "expired"
 	case errors.Is(err, ErrRevokedKey):
 		return "revoked"
+	case errors.Is(err, ErrUnknownSigner):
+		return "unknown_signer"
+	case errors.Is(err, ErrBadToken):
+		return "bad_token"
+	case errors.Is(err, ErrExpiredToken):
+		return "expired_token"
 	case errors.Is(err, ErrUnavailable):
 		return "unavailable"
 	}
@@ -61,7 +73,7 @@ func Reason(err error) string {
 
 // Credentials are what a request brought to prove who asks.
 type Credentials struct {
-	// Key is an API key; "" is none.
+	// Key is an API key, or a token in the place of one; "" is none.
 	Key string
 	// Malformed tells that there was something that could not be read.
 	Malformed bool
@@ -98,7 +110,8 @@ type Options struct {
 	ConfirmTimeout time.Duration
 }
 
-// Keys authenticates by API keys in the replicated state.
+// Keys authenticates by API keys in the replicated state, and by tokens that stand
+// for them.
 type Keys struct {
 	opts    Options
 	confirm chan struct{}
@@ -149,7 +162,7 @@ func (k *Keys) Prove(ctx context.Context, c Credentials) (Proof, error) {
 		return Proof{}, unavailable(err)
 	}
 	p, err := look(v, in)
-	if errors.Is(err, ErrUnknownKey) && !c.Doubtful {
+	if (errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnknownSigner)) && !c.Doubtful {
 		p, err = k.lookCurrent(ctx, in)
 	}
 	if err == nil && k.opts.Used != nil {
@@ -165,6 +178,12 @@ func (k *Keys) reader(c Credentials) (func(*state.View) (Proof, error), error) {
 		return nil, ErrMalformed
 	case c.Key == "":
 		return nil, ErrMissing
+	case IsToken(c.Key):
+		t, err := parseToken(c.Key)
+		if err != nil {
+			return nil, err
+		}
+		return func(v *state.View) (Proof, error) { return k.proveToken(v, t) }, nil
 	case len(c.Key) > MaxKeyBytes:
 		return nil, ErrMalformed
 	}

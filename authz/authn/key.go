@@ -36,6 +36,9 @@ func CheckKey(key string) error {
 	if len(key) < MinKeyBytes || len(key) > MaxKeyBytes {
 		return fmt.Errorf("%w: %d characters, must be %d to %d", ErrBadKey, len(key), MinKeyBytes, MaxKeyBytes)
 	}
+	if IsToken(key) {
+		return fmt.Errorf("%w: it has the form of a signed token", ErrBadKey)
+	}
 	for i := 0; i < len(key); i++ {
 		if key[i] <= ' ' || key[i] > '~' {
 			return fmt.Errorf("%w: character %d is not visible ASCII", ErrBadKey, i+1)

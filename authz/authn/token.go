@@ -44,7 +44,7 @@ type Tokens interface {
 // WithTokens takes signed tokens beside API keys. Which of the two is presented shows by its
 // form alone, so that nothing is tried twice.
 type WithTokens struct {
-	// Authenticator is for all that is no token, and proves that what it answered
+	// Authenticator is for all that is no token of an identity provider, and proves that what it answered
 	// still holds. A token's answer rests on no state.
 	Authenticator
 	Tokens Tokens
@@ -52,7 +52,7 @@ type WithTokens struct {
 
 // Authenticate returns who the credentials belong to.
 func (w WithTokens) Authenticate(ctx context.Context, c Credentials) (authz.Principal, error) {
-	if !c.Malformed && signed(c.Key) {
+	if !c.Malformed && signed(c.Key) && !given(c.Key) {
 		return w.Tokens.Authenticate(ctx, c)
 	}
 	return w.Authenticator.Authenticate(ctx, c)

@@ -22,7 +22,6 @@ import (
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm"
-	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/archive"
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -364,7 +363,7 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
-	authenticator, err := a.authenticator(a.noteUses(cat))
+	authenticator, tokens, err := a.authenticator(cat)
 	if err != nil {
 		return err
 	}
@@ -399,6 +398,10 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
+	open := rest.OpenOptions{Rates: rates, AuthFailed: a.metrics.AuthFailure, Logger: a.logger.With(slog.String("room", "api"))}
+	if tokens != nil {
+		open.Tokens = tokens
+	}
 	handler, err := serve.New(serve.Options{
 		Proxies:        a.proxies(),
 		Origins:        a.config.Walls.CORSOrigins,
@@ -412,7 +415,7 @@ func (a *App) serveProtocol(context.Context) error {
 		Audit:          a.audit,
 		Warnings:       func() []string { return slices.Concat(a.snapshotHints(), a.auditHints()) },
 		Metrics:        a.metrics.Handler(),
-		Open:           append(rest.Open(), described...),
+		Open:           append(rest.Open(open), described...),
 		RequestContext: cluster.WithRequestID,
 		Consistency:    catalogConsistency(a.config.ReadConsistency),
 		MaxStaleness:   a.config.MaxStaleness,
@@ -447,23 +450,3 @@ func (a *App) workOnTasks(context.Context) error {
 // answerLifetime is how long an Idempotency-Key is remembered: longer than any
 // client goes on trying.
 const answerLifetime = 30 * time.Minute
-
-func (a *App) authenticator(uses *identity.Uses) (serve.Authenticator, error) {
-	if !a.config.Auth {
-		a.logger.Warn("authentication is off: everybody who reaches this node may do everything")
-		return authn.Off{}, nil
-	}
-	keys, err := authn.NewKeys(authn.Options{
-		Local:  func(context.Context) (*state.View, error) { return a.node.Latest() },
-		Proven: a.node.Proven,
-		Current: func(ctx context.Context) (*state.View, error) {
-			return a.node.View(ctx, cluster.Linearizable, 0)
-		},
-		NowMs: a.node.NowMs,
-		Used:  uses.Note,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return strangerKeys{keys, a.node, a.config.BootstrapKey}, nil
-}

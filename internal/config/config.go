@@ -97,6 +97,8 @@ type Config struct {
 
 	// ReadConsistency is how current reads are that do not ask for another.
 	ReadConsistency Consistency
+	// TokenLifetime is how long a token is good that is given for an API key.
+	TokenLifetime time.Duration
 	// MaxStaleness is how old a bounded read may be.
 	MaxStaleness time.Duration
 	// VerifyInterval is how often the leader compares the states of all nodes; 0 is never.

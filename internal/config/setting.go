@@ -253,6 +253,10 @@ func nodeSettings() []Setting {
 			},
 		},
 		{
+			Name: "token-lifetime", Default: "1h", Usage: "how long a token of /v1/oauth/tokens is good, if its key is",
+			parse: duration(func(c *Config) *time.Duration { return &c.TokenLifetime }, 2*time.Second, 24*time.Hour),
+		},
+		{
 			Name: "max-staleness", Default: "5s", Usage: "how old a bounded read may be",
 			parse: duration(func(c *Config) *time.Duration { return &c.MaxStaleness }, time.Millisecond, time.Hour),
 		},
