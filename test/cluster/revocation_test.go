@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"sync"
@@ -34,7 +35,7 @@ func revocations(t *testing.T) int {
 // TestRevokedKeysAreNotHonoured makes keys through one node, uses them, revokes them
 // through another and uses them at once through a third, reads and changes, while
 // other clients write through all nodes and the leader is killed now and then: once
-// its end is acknowledged, no key is honoured.
+// its end is acknowledged, no key is honoured, nor a token that was given for it.
 func TestRevokedKeysAreNotHonoured(t *testing.T) {
 	const workers = 3
 	total := revocations(t)
@@ -179,6 +180,29 @@ func (r revoker) make(n int) (id, secret string, err error) {
 	return "", "", fmt.Errorf("no key was made")
 }
 
+// token asks a node for a token in the place of a key, and uses it on another one.
+func (r revoker) token(n int, id, secret string) (string, error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}
+	res, err := r.again(n, "", client.Request{
+		Method: http.MethodPost, Path: "/v1/oauth/tokens", Body: form.Encode(),
+		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+	})
+	if err := status(res, err, http.StatusOK); err != nil {
+		return "", fmt.Errorf("asking for a token: %w", err)
+	}
+	var given struct {
+		Token string `json:"access_token"`
+	}
+	if err := res.Decode(&given); err != nil {
+		return "", err
+	}
+	res, err = r.again(n+1, given.Token, get(r.nodes[0].TablePath(r.ns, r.table)))
+	if err := status(res, err, http.StatusOK); err != nil {
+		return "", fmt.Errorf("a token that was just made: %w", err)
+	}
+	return given.Token, nil
+}
+
 // uses are what a key is used for: reads of all consistencies that promise something,
 // and changes.
 func (r revoker) uses(n int) map[string]client.Request {
@@ -207,6 +231,10 @@ func (r revoker) revoke(n int) error {
 			return fmt.Errorf("a key that was just made, on node %d: %w", i, err)
 		}
 	}
+	token, err := r.token(n, id, secret)
+	if err != nil {
+		return err
+	}
 	by := n / len(r.nodes) % len(r.nodes)
 	res, err := r.again(by, cluster.Key, client.Request{Method: http.MethodPost, Path: "/management/v1/keys/" + id + "/revoke"})
 	if err := status(res, err, http.StatusOK); err != nil {
@@ -217,9 +245,13 @@ func (r revoker) revoke(n int) error {
 	var mu sync.Mutex
 	var honoured error
 	for what, use := range r.uses(n) {
-		for i := range r.nodes {
+		for i := range 2 * len(r.nodes) {
+			presented := secret
+			if i >= len(r.nodes) {
+				presented = token
+			}
 			wg.Go(func() {
-				res, err := r.again(i, secret, use)
+				res, err := r.again(i, presented, use)
 				if err := status(res, err, http.StatusUnauthorized); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
