@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"github.com/floeberg/floeberg/api/apitest"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -17,7 +18,6 @@ import (
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
-	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 )
 
@@ -104,7 +104,7 @@ func node(t *testing.T) *gin.Engine {
 		t.Fatal(err)
 	}
 	h, err := serve.New(serve.Options{
-		Authenticator: authn.Off{}, Authorizer: authz.Groups{}, NodeID: "n1", Metrics: http.NotFoundHandler(), Open: append(open, rest.Open(rest.OpenOptions{})...),
+		Authenticator: authn.Off{}, Authorizer: apitest.ReadyMade(t), NodeID: "n1", Metrics: http.NotFoundHandler(), Open: append(open, rest.Open(rest.OpenOptions{})...),
 	}, append(protocol, managed(t)...))
 	if err != nil {
 		t.Fatal(err)

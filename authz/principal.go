@@ -40,10 +40,3 @@ const (
 	// ProofCertificate is a client certificate.
 	ProofCertificate Proof = "certificate"
 )
-
-// Evidence is a record of the replicated state and the revision at which it was
-// looked at.
-type Evidence struct {
-	Key      []byte
-	Revision uint64
-}

@@ -13,6 +13,8 @@ import (
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/authz/cedar"
+	"github.com/floeberg/floeberg/authz/judge"
 	"github.com/floeberg/floeberg/fsm/fsmtest"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -99,8 +101,35 @@ func (s *Site) Options(id string) serve.Options {
 		s.T.Fatal(err)
 	}
 	return serve.Options{
-		Authenticator: keys, Authorizer: authz.Groups{}, NodeID: id, Logger: slog.New(slog.DiscardHandler),
+		Authenticator: keys, Authorizer: s.Judge(), NodeID: id, Logger: slog.New(slog.DiscardHandler),
 	}
+}
+
+// Judge decides by the site's policies.
+func (s *Site) Judge() *judge.Judge {
+	s.T.Helper()
+	return NewJudge(s.T, s.Log.State)
+}
+
+// PutPolicies puts the policies of a scope: of a warehouse by its name, of the
+// cluster by "".
+func (s *Site) PutPolicies(scope, text string) {
+	s.T.Helper()
+	if _, err := cedar.Compile(text, scope); err != nil {
+		s.T.Fatal(err)
+	}
+	v, err := s.Log.State()
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	head, _, _, err := v.PolicySet(scope)
+	v.Close()
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	version := head.Version + 1
+	s.Log.Put(s.T, state.PolicyVersionKey(scope, version), &state.PolicyVersion{Version: version, Text: text})
+	s.Log.Put(s.T, state.PolicySetKey(scope), &state.PolicySet{Version: version})
 }
 
 // Handler serves routes.

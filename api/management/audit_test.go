@@ -226,9 +226,9 @@ func TestDecisionsCanBeMadeAgain(t *testing.T) {
 	for _, r := range page.Records {
 		p := authz.Principal{ID: r.Principal, Name: r.PrincipalName, Tenant: r.Tenant, Groups: r.Groups}
 		resource := authz.Resource{Kind: authz.Kind(r.Resource.Kind), Warehouse: r.Resource.Warehouse, Namespace: r.Resource.Namespace, Name: r.Resource.Name}
-		err := authz.Groups{}.Authorize(t.Context(), p, authz.Action(r.Action), resource)
-		if (err == nil) != (r.Decision == audit.Allow) {
-			t.Errorf("%+v: %v", r, err)
+		ruling, err := apitest.ReadyMade(t).Authorize(t.Context(), authz.Request{Principal: p, Action: authz.Action(r.Action), Resource: resource}, true)
+		if err != nil || ruling.Allowed != (r.Decision == audit.Allow) {
+			t.Errorf("%+v: %v %v", r, ruling, err)
 		}
 	}
 }

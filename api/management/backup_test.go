@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/floeberg/floeberg/api/apitest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/serve"
-	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/backup"
 	"github.com/floeberg/floeberg/internal/storage"
 )
@@ -62,7 +62,7 @@ func askBackups(t *testing.T, f management.Backups, group, method, path string, 
 		t.Fatal(err)
 	}
 	h, err := serve.New(serve.Options{
-		Authenticator: as(group), Authorizer: authz.Groups{}, NodeID: "n1", Logger: slog.New(slog.DiscardHandler),
+		Authenticator: as(group), Authorizer: apitest.ReadyMade(t), NodeID: "n1", Logger: slog.New(slog.DiscardHandler),
 	}, routes)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/floeberg/floeberg/api/apitest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -86,7 +87,7 @@ func operate(t *testing.T, f *fakeCluster, who serve.Authenticator, method, path
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := serve.New(serve.Options{Authenticator: who, Authorizer: authz.Groups{}, NodeID: "n1", Logger: slog.New(slog.DiscardHandler)}, routes)
+	h, err := serve.New(serve.Options{Authenticator: who, Authorizer: apitest.ReadyMade(t), NodeID: "n1", Logger: slog.New(slog.DiscardHandler)}, routes)
 	if err != nil {
 		t.Fatal(err)
 	}

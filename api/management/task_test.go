@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"github.com/floeberg/floeberg/api/apitest"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -70,7 +71,7 @@ func ask(t *testing.T, s *spy, group, method, target string, header ...string) (
 		t.Fatal(err)
 	}
 	h, err := serve.New(serve.Options{
-		Authenticator: as(group), Authorizer: authz.Groups{}, NodeID: "a", Logger: slog.New(slog.DiscardHandler),
+		Authenticator: as(group), Authorizer: apitest.ReadyMade(t), NodeID: "a", Logger: slog.New(slog.DiscardHandler),
 	}, routes)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
@@ -25,6 +26,9 @@ func (a *api) listWarehouses(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	if err != nil {
 		return nil, err
 	}
+	p.Filter = c.Filtered(ctx, authz.ActionShowWarehouse, func(name string) authz.Resource {
+		return authz.Resource{Kind: authz.KindWarehouse, Warehouse: name}
+	})
 	list, err := a.catalog.ListWarehouses(ctx, c.Read, p)
 	if err != nil {
 		return nil, err

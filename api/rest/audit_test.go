@@ -3,7 +3,6 @@ package rest_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/ops/audit"
 )
@@ -92,7 +90,7 @@ func TestWhatIsOnRecord(t *testing.T) {
 	createNamespace(t, h, "a")
 	ask{method: "POST", path: tables, as: "writer", body: createTableBody("t")}.want(t, h, 200)
 	ask{method: "GET", path: tables + "/t", as: "reader"}.want(t, h, 200) // reads that are allowed are not on record
-	ask{method: "GET", path: tables + "/t", as: "auditor"}.want(t, h, 403)
+	ask{method: "GET", path: tables + "/t", as: "auditor"}.want(t, h, 404)
 	ask{method: "DELETE", path: tables + "/t", as: "reader"}.want(t, h, 403)
 	ask{method: "DELETE", path: tables + "/none", as: "writer"}.want(t, h, 404)
 	ask{method: "POST", path: "/v1/default/tables/rename", as: "writer", body: `{"source":{"namespace":["a"],"name":"t"},"destination":{"namespace":["a"],"name":"u"}}`}.want(t, h, 204)
@@ -101,16 +99,20 @@ func TestWhatIsOnRecord(t *testing.T) {
 	ask{method: "GET", path: tables + "?pageSize=x", as: "nobody"}.want(t, h, 401)
 	want := []string{
 		"decision id-admin CreateNamespace Warehouse allow",
+		"decision id-admin LoadNamespace Namespace a/ allow",
 		"outcome id-admin CreateNamespace Warehouse 200 indexed",
 		"decision id-writer CreateTable Namespace a/ allow",
+		"decision id-writer LoadTable Table a/t allow", // what it makes
+		"decision id-writer LoadView View a/t allow",
 		"outcome id-writer CreateTable Namespace a/ 200 indexed",
 		"decision id-auditor LoadTable Table a/t deny",
 		"decision id-reader DropTable Table a/t deny",
 		"decision id-writer DropTable Table a/none allow",
 		"outcome id-writer DropTable Table a/none 404 NoSuchTableException",
-		"decision id-writer RenameTable Warehouse allow",
 		"decision id-writer RenameTable Table a/t allow",
 		"decision id-writer CreateTable Namespace a/ allow", // at the new name
+		"decision id-writer LoadTable Table a/u allow",
+		"decision id-writer LoadView View a/u allow",
 		"outcome id-writer RenameTable Warehouse 204 indexed",
 		"authentication deny missing",
 		"authentication deny unknown",
@@ -148,7 +150,7 @@ func TestNoRecordNoChange(t *testing.T) {
 		t.Errorf("the log went from %d to %d", index, now)
 	}
 	ask{method: "GET", path: "/v1/default/namespaces/a"}.want(t, h, 200)
-	ask{method: "GET", path: "/v1/default/namespaces/a", as: "auditor"}.want(t, h, 403)
+	ask{method: "GET", path: "/v1/default/namespaces/a", as: "auditor"}.want(t, h, 404)
 	sink.setFail(false)
 	for deadline := time.Now().Add(20 * time.Second); len(log.Trouble()) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -178,8 +180,8 @@ func TestNothingSecretAndNothingForgedOnRecord(t *testing.T) {
 	ask{method: "POST", path: "/v1/default/namespaces/a/tables?X-Amz-Signature=" + secret, body: `{"name":"t","schema":` + oneColumn + `,"properties":{"gcs.oauth2.token":"` + secret + `"},"location":"s3://` + secret + `@b/x"}`}.of(h)
 	ask{method: "POST", path: "/v1/default/namespaces/a/tables", body: `{"` + secret}.of(h)
 	ask{method: "POST", path: "/v1/oauth/tokens", as: "-", body: "grant_type=client_credentials&client_secret=" + secret}.of(h)
-	ask{method: "GET", path: "/v1/default/namespaces/a/tables/x%0A%7B%22seq%22%3A1%7D%E2%80%AE%1B%5B31m", as: "auditor"}.want(t, h, 403)
-	ask{method: "GET", path: "/v1/default/namespaces/a", as: "auditor", header: http.Header{"X-Request-Id": {forged}}}.want(t, h, 403)
+	ask{method: "GET", path: "/v1/default/namespaces/a/tables/x%0A%7B%22seq%22%3A1%7D%E2%80%AE%1B%5B31m", as: "auditor"}.want(t, h, 404)
+	ask{method: "GET", path: "/v1/default/namespaces/a", as: "auditor", header: http.Header{"X-Request-Id": {forged}}}.want(t, h, 404)
 	sink.mu.Lock()
 	defer sink.mu.Unlock()
 	text := sink.lines.String()
@@ -205,7 +207,7 @@ func TestAPanicIsOnRecord(t *testing.T) {
 	s := newSite(t)
 	h, log, _ := audited(t, s, func(o *nodeOptions) { o.restOptions.Catalog = panicking{o.restOptions.Catalog.(*catalog.Catalog)} })
 	ask{method: "POST", path: "/v1/default/namespaces", body: `{"namespace":["a"]}`}.want(t, h, 500)
-	want := []string{"decision id-admin CreateNamespace Warehouse allow", "outcome id-admin CreateNamespace Warehouse 500 InternalServerError"}
+	want := []string{"decision id-admin CreateNamespace Warehouse allow", "decision id-admin LoadNamespace Namespace a/ allow", "outcome id-admin CreateNamespace Warehouse 500 InternalServerError"}
 	if diff := cmp.Diff(want, said(t, log)); diff != "" {
 		t.Errorf("wanted (-) and on record (+):\n%s", diff)
 	}
@@ -217,28 +219,22 @@ func (panicking) CreateNamespace(context.Context, catalog.Change, string, catalo
 	panic("at the disco")
 }
 
-// telling is an authorizer that tells why.
-type telling struct{ authz.Groups }
-
-func (a telling) Authorize(ctx context.Context, p authz.Principal, action authz.Action, r authz.Resource) error {
-	authz.Decided(ctx, authz.Decision{Policies: []string{"p7"}, PolicyVersion: "3", Context: json.RawMessage(`{"source":"192.0.2.1"}`)})
-	return a.Groups.Authorize(ctx, p, action, r)
-}
-
 // What decided is on record where the authorizer tells it.
 func TestWhatDecidedIsOnRecord(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	h, log, _ := audited(t, s, func(o *nodeOptions) { o.Authorizer = telling{} })
+	h, log, _ := audited(t, s)
 	createNamespace(t, h, "a")
-	ask{method: "GET", path: "/v1/default/namespaces/a", as: "auditor"}.want(t, h, 403)
+	s.PutPolicies("default", `@id("no") forbid (principal, action, resource);`)
+	ask{method: "GET", path: "/v1/default/namespaces/a", as: "reader"}.want(t, h, 404)
 	found := find(t, log, audit.Query{Event: audit.Decision}, audit.Position{}, 10)
-	if len(found) != 2 {
-		t.Fatalf("%+v", found)
-	}
+	told := map[string]bool{}
 	for _, r := range found {
-		if !cmp.Equal(r.Policies, []string{"p7"}) || r.PolicyVersion != "3" || string(r.Context) != `{"source":"192.0.2.1"}` {
-			t.Errorf("%+v", r)
+		told[fmt.Sprint(r.Decision, r.Policies, r.PolicyVersion)] = true
+	}
+	for _, want := range []string{"allow[cluster/admin]cluster@0", "deny[warehouse/default/no]cluster@0 default@1"} {
+		if !told[want] {
+			t.Errorf("%v, want %s among them", told, want)
 		}
 	}
 }

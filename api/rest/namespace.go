@@ -5,12 +5,16 @@ import (
 
 	"github.com/floeberg/floeberg/api/rest/wire"
 	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
 func (a *api) listNamespaces(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	p, err := page(c)
 	if err != nil {
+		return nil, err
+	}
+	if p.Filter, err = c.Filter(ctx, authz.ActionLoadNamespace, onParent(c), authz.KindNamespace); err != nil {
 		return nil, err
 	}
 	list, err := a.catalog.ListNamespaces(ctx, c.Read, c.Warehouse, serve.SplitNamespace(c.Query.Get("parent")), p)
@@ -22,12 +26,23 @@ func (a *api) listNamespaces(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	}), nil
 }
 
+// createNamespace needs the right to make one where the body says, and to see it.
 func (a *api) createNamespace(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	req, err := wire.ParseCreateNamespace(c.Body)
 	if err != nil {
 		return nil, err
 	}
 	if err := newNamespace(req.Namespace); err != nil {
+		return nil, err
+	}
+	parent := onWarehouse(c)
+	if above := req.Namespace[:len(req.Namespace)-1]; len(above) > 0 {
+		parent = namespaceResource(c, above)
+	}
+	if err := c.Authorize(ctx, authz.ActionCreateNamespace, parent); err != nil {
+		return nil, err
+	}
+	if err := c.AuthorizeNew(ctx, authz.ActionLoadNamespace, namespaceResource(c, req.Namespace)); err != nil {
 		return nil, err
 	}
 	info, err := a.catalog.CreateNamespace(ctx, c.Change(), c.Warehouse, req.Namespace, req.Properties)

@@ -18,6 +18,9 @@ func (a *api) registerTable(ctx context.Context, c *serve.Call) (*serve.Reply, e
 		return nil, err
 	}
 	id := catalog.Identifier{Namespace: c.Namespace, Name: req.Name}
+	if err := authorizeName(ctx, c, id); err != nil {
+		return nil, err
+	}
 	if req.Overwrite {
 		if err := c.Authorize(ctx, authz.ActionDropTable, tableResource(c, id)); err != nil {
 			return nil, err

@@ -219,8 +219,8 @@ func TestRightsThatOnlyTheBodyTellsOf(t *testing.T) {
 		{renameTable, renameBody("t", "v"), authz.ActionCreateTable, namespace},
 		{register, over, authz.ActionDropTable, onTable("u")},
 	} {
-		h := s.node("n2", func(o *nodeOptions) { o.Authorizer = allBut{tc.action, tc.resource.String()} })
-		ask{method: "POST", path: tc.path, body: tc.body}.wantError(t, h, 403, "ForbiddenException")
+		s.PutPolicies("", allBut(tc.action, tc.resource))
+		ask{method: "POST", path: tc.path, body: tc.body}.wantError(t, s.node("n2"), 403, "ForbiddenException")
 	}
 	for _, name := range []string{"t", "u"} {
 		if read := (ask{method: "GET", path: tables + "/" + name}).want(t, free, 200); strings.Contains(read.Body.String(), "together") {

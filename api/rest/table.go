@@ -6,6 +6,7 @@ import (
 
 	"github.com/floeberg/floeberg/api/rest/wire"
 	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg"
 )
@@ -13,6 +14,9 @@ import (
 func (a *api) listTables(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	p, err := page(c)
 	if err != nil {
+		return nil, err
+	}
+	if p.Filter, err = c.Filter(ctx, authz.ActionLoadTable, onNamespace(c), authz.KindTable); err != nil {
 		return nil, err
 	}
 	list, err := a.catalog.ListTables(ctx, c.Read, c.Warehouse, c.Namespace, p)
@@ -30,8 +34,12 @@ func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err := newName("table name", req.Name); err != nil {
 		return nil, err
 	}
+	id := catalog.Identifier{Namespace: c.Namespace, Name: req.Name}
+	if err := authorizeName(ctx, c, id); err != nil {
+		return nil, err
+	}
 	t, err := a.catalog.CreateTable(ctx, c.Change(), c.Warehouse, catalog.CreateTable{
-		Identifier: catalog.Identifier{Namespace: c.Namespace, Name: req.Name},
+		Identifier: id,
 		Location:   req.Location, Schema: req.Schema, PartitionSpec: req.PartitionSpec,
 		SortOrder: req.WriteOrder, Properties: req.Properties, Stage: req.StageCreate,
 	})
@@ -100,6 +108,9 @@ func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	}
 	if iceberg.IsCreate(requirements) {
 		if err := newName("table name", c.Name); err != nil {
+			return nil, err
+		}
+		if err := authorizeCreate(ctx, c, c.Identifier()); err != nil {
 			return nil, err
 		}
 	}

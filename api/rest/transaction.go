@@ -26,6 +26,12 @@ func (a *api) commitTransaction(ctx context.Context, c *serve.Call) (*serve.Repl
 			return nil, err
 		}
 	}
+	if len(reqs) == 0 {
+		// Nothing is touched, but whose it is.
+		if err := c.Authorize(ctx, authz.ActionGetConfig, onWarehouse(c)); err != nil {
+			return nil, err
+		}
+	}
 	index, err := a.catalog.CommitTransaction(ctx, c.Change(), c.Warehouse, reqs)
 	if err != nil {
 		return nil, err
@@ -35,7 +41,10 @@ func (a *api) commitTransaction(ctx context.Context, c *serve.Call) (*serve.Repl
 
 func tableChange(change wire.TableChange) (catalog.CommitTable, error) {
 	req := catalog.CommitTable{Identifier: catalog.Identifier{Namespace: change.Namespace, Name: change.Name}}
-	var err error
+	err := catalog.CheckIdentifier(req.Identifier)
+	if err != nil {
+		return req, err
+	}
 	if req.Requirements, err = iceberg.ParseRequirements(change.Requirements); err != nil {
 		return req, err
 	}
@@ -48,15 +57,34 @@ func tableChange(change wire.TableChange) (catalog.CommitTable, error) {
 	return req, err
 }
 
-func authorizeChange(ctx context.Context, c *serve.Call, req catalog.CommitTable) error {
-	if iceberg.IsCreate(req.Requirements) {
-		return c.Authorize(ctx, authz.ActionCreateTable, namespaceResource(c, req.Namespace))
+// checkRename refuses names that no right could be asked for.
+func checkRename(from, to catalog.Identifier) error {
+	if err := catalog.CheckIdentifier(from); err != nil {
+		return err
 	}
-	return c.Authorize(ctx, authz.ActionCommitTable, tableResource(c, req.Identifier))
+	return catalog.CheckIdentifier(to)
 }
 
-// renameTable needs two rights that only the body tells of: to take the table away
-// from where it is, and to make one where it goes.
+func authorizeChange(ctx context.Context, c *serve.Call, req catalog.CommitTable) error {
+	if err := c.Authorize(ctx, authz.ActionCommitTable, tableResource(c, req.Identifier)); err != nil {
+		return err
+	}
+	if !iceberg.IsCreate(req.Requirements) {
+		return nil
+	}
+	return authorizeCreate(ctx, c, req.Identifier)
+}
+
+// authorizeCreate asks for the rights to make a table of a name.
+func authorizeCreate(ctx context.Context, c *serve.Call, id catalog.Identifier) error {
+	if err := c.Authorize(ctx, authz.ActionCreateTable, namespaceResource(c, id.Namespace)); err != nil {
+		return err
+	}
+	return authorizeName(ctx, c, id)
+}
+
+// renameTable needs rights that only the body tells of: to take the table away from
+// where it is, and to make one where it goes.
 func (a *api) renameTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	req, err := wire.ParseRename(c.Body)
 	if err != nil {
@@ -64,10 +92,13 @@ func (a *api) renameTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	}
 	from := catalog.Identifier{Namespace: req.Source.Namespace, Name: req.Source.Name}
 	to := catalog.Identifier{Namespace: req.Destination.Namespace, Name: req.Destination.Name}
+	if err := checkRename(from, to); err != nil {
+		return nil, err
+	}
 	if err := c.Authorize(ctx, authz.ActionRenameTable, tableResource(c, from)); err != nil {
 		return nil, err
 	}
-	if err := c.Authorize(ctx, authz.ActionCreateTable, namespaceResource(c, to.Namespace)); err != nil {
+	if err := authorizeCreate(ctx, c, to); err != nil {
 		return nil, err
 	}
 	if err := newName("table name", to.Name); err != nil {

@@ -16,6 +16,9 @@ func (a *api) listViews(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	if err != nil {
 		return nil, err
 	}
+	if p.Filter, err = c.Filter(ctx, authz.ActionLoadView, onNamespace(c), authz.KindView); err != nil {
+		return nil, err
+	}
 	list, err := a.catalog.ListViews(ctx, c.Read, c.Warehouse, c.Namespace, p)
 	if err != nil {
 		return nil, err
@@ -31,8 +34,12 @@ func (a *api) createView(ctx context.Context, c *serve.Call) (*serve.Reply, erro
 	if err := newName("view name", req.Name); err != nil {
 		return nil, err
 	}
+	id := catalog.Identifier{Namespace: c.Namespace, Name: req.Name}
+	if err := authorizeName(ctx, c, id); err != nil {
+		return nil, err
+	}
 	v, err := a.catalog.CreateView(ctx, c.Change(), c.Warehouse, catalog.CreateView{
-		Identifier: catalog.Identifier{Namespace: c.Namespace, Name: req.Name},
+		Identifier: id,
 		Location:   req.Location, Schema: req.Schema, Version: req.Version, Properties: req.Properties,
 	})
 	if err != nil {
@@ -49,9 +56,12 @@ func (a *api) registerView(ctx context.Context, c *serve.Call) (*serve.Reply, er
 	if err := newName("view name", req.Name); err != nil {
 		return nil, err
 	}
+	id := catalog.Identifier{Namespace: c.Namespace, Name: req.Name}
+	if err := authorizeName(ctx, c, id); err != nil {
+		return nil, err
+	}
 	v, err := a.catalog.RegisterView(ctx, c.Change(), c.Warehouse, catalog.RegisterView{
-		Identifier:       catalog.Identifier{Namespace: c.Namespace, Name: req.Name},
-		MetadataLocation: req.MetadataLocation,
+		Identifier: id, MetadataLocation: req.MetadataLocation,
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +127,7 @@ func (a *api) dropView(ctx context.Context, c *serve.Call) (*serve.Reply, error)
 	return serve.NoContent(index), nil
 }
 
-// renameView needs two rights that only the body tells of: to take the view away
+// renameView needs rights that only the body tells of: to take the view away
 // from where it is, and to make one where it goes.
 func (a *api) renameView(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	req, err := wire.ParseRename(c.Body)
@@ -126,10 +136,16 @@ func (a *api) renameView(ctx context.Context, c *serve.Call) (*serve.Reply, erro
 	}
 	from := catalog.Identifier{Namespace: req.Source.Namespace, Name: req.Source.Name}
 	to := catalog.Identifier{Namespace: req.Destination.Namespace, Name: req.Destination.Name}
+	if err := checkRename(from, to); err != nil {
+		return nil, err
+	}
 	if err := c.Authorize(ctx, authz.ActionRenameView, viewResource(c, from)); err != nil {
 		return nil, err
 	}
 	if err := c.Authorize(ctx, authz.ActionCreateView, namespaceResource(c, to.Namespace)); err != nil {
+		return nil, err
+	}
+	if err := authorizeName(ctx, c, to); err != nil {
 		return nil, err
 	}
 	if err := newName("view name", to.Name); err != nil {

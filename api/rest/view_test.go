@@ -13,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/floeberg/floeberg/api/rest/wire"
+	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/authz/cedar"
 	"github.com/floeberg/floeberg/fsm/state"
 )
 
@@ -217,7 +219,7 @@ func TestViewTags(t *testing.T) {
 	if w.Code != 304 || w.Body.Len() > 0 || w.Header().Get("ETag") != tag || w.Header().Get("Floeberg-Index") == "" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	for as, want := range map[string]int{"reader": 200, "auditor": 403, "-": 401} {
+	for as, want := range map[string]int{"reader": 200, "auditor": 404, "-": 401} {
 		if w := load(as, tag); w.Code != want {
 			t.Errorf("as %s: %d", as, w.Code)
 		}
@@ -232,22 +234,24 @@ func TestViewTags(t *testing.T) {
 	}
 }
 
-// pickyAuthorizer allows all but one thing.
-type pickyAuthorizer struct {
-	mu     sync.Mutex
-	asked  []string
-	denied string
+// asking notes which rights are asked for.
+type asking struct {
+	serve.Authorizer
+	mu    sync.Mutex
+	asked []string
 }
 
-func (p *pickyAuthorizer) Authorize(_ context.Context, _ authz.Principal, a authz.Action, r authz.Resource) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	question := string(a) + " " + r.String()
-	p.asked = append(p.asked, question)
-	if question == p.denied {
-		return authz.ErrDenied
-	}
-	return nil
+func (a *asking) Authorize(ctx context.Context, r authz.Request, firm bool) (authz.Ruling, error) {
+	a.mu.Lock()
+	a.asked = append(a.asked, string(r.Action)+" "+r.Resource.String())
+	a.mu.Unlock()
+	return a.Authorizer.Authorize(ctx, r, firm)
+}
+
+// allBut are policies that allow everything but one thing.
+func allBut(action authz.Action, on authz.Resource) string {
+	return fmt.Sprintf(`permit (principal, action, resource);
+		forbid (principal, action == Floeberg::Action::%q, resource == Floeberg::%s::%q);`, action, on.Kind, cedar.ID(on))
 }
 
 // A rename takes something away in one place and makes it in another: both
@@ -255,26 +259,40 @@ func (p *pickyAuthorizer) Authorize(_ context.Context, _ authz.Principal, a auth
 func TestRightsOfARename(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	picky := &pickyAuthorizer{}
-	h := s.node("n1", func(o *nodeOptions) { o.Authorizer = picky })
+	rights := &asking{Authorizer: s.Judge()}
+	h := s.node("n1", func(o *nodeOptions) { o.Authorizer = rights })
 	createNamespace(t, h, "a")
 	createNamespace(t, h, "b")
 	ask{method: "POST", path: views, body: createViewBody("v", "select 1")}.want(t, h, 200)
 	body := func(from, namespace string) string {
 		return fmt.Sprintf(`{"source":{"namespace":["a"],"name":%q},"destination":{"namespace":[%q],"name":"w"}}`, from, namespace)
 	}
-	for _, denied := range []string{"RenameView warehouse default", "RenameView view a.v", "CreateView namespace b"} {
-		picky.denied = denied
+	view := func(namespace, name string) authz.Resource {
+		return authz.Resource{Kind: authz.KindView, Warehouse: "default", Namespace: []string{namespace}, Name: name}
+	}
+	inNamespace := func(name string) authz.Resource {
+		return authz.Resource{Kind: authz.KindNamespace, Warehouse: "default", Namespace: []string{name}}
+	}
+	for _, tc := range []struct {
+		action         authz.Action
+		there, missing authz.Resource
+	}{
+		{authz.ActionRenameView, view("a", "v"), view("a", "missing")},
+		{authz.ActionCreateView, inNamespace("b"), inNamespace("missing")},
+		{authz.ActionLoadView, view("b", "w"), view("missing", "w")},
+	} {
+		s.PutPolicies("", allBut(tc.action, tc.there))
 		there := ask{method: "POST", path: renameView, body: body("v", "b")}.wantError(t, h, 403, "ForbiddenException")
-		picky.denied = strings.NewReplacer("a.v", "a.missing", " b", " missing").Replace(denied)
+		s.PutPolicies("", allBut(tc.action, tc.missing))
 		missing := ask{method: "POST", path: renameView, body: body("missing", "missing")}.wantError(t, h, 403, "ForbiddenException")
 		if there != missing {
-			t.Errorf("%s: %+v is not %+v", denied, there, missing)
+			t.Errorf("%s: %+v is not %+v", tc.action, there, missing)
 		}
 	}
-	picky.denied, picky.asked = "", nil
+	s.PutPolicies("", `permit (principal, action, resource);`)
+	rights.asked = nil
 	ask{method: "POST", path: renameView, body: body("v", "b")}.want(t, h, 204)
-	if diff := cmp.Diff([]string{"RenameView warehouse default", "RenameView view a.v", "CreateView namespace b"}, picky.asked); diff != "" {
+	if diff := cmp.Diff([]string{"RenameView view a.v", "CreateView namespace b", "LoadTable table b.w", "LoadView view b.w"}, rights.asked); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -89,21 +89,11 @@ func (s *server) judge(g *gin.Context, c *Call) error {
 	ctx, cancel := context.WithTimeout(g.Request.Context(), s.opts.RequestTimeout)
 	defer cancel()
 	var err error
-	if c.Principal, err = s.authenticate(g, ctx); err != nil {
+	c.evidence, c.asked = nil, false
+	if c.Principal, err = s.authenticate(g, ctx); err != nil || c.Route.ByBody {
 		return err
 	}
 	return s.authorize(ctx, c, c.Route.Action, c.Route.Resource(c))
-}
-
-// authorize asks for a right, and puts the answer on record. Where it can't be put
-// there nothing must be done.
-func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, resource authz.Resource) error {
-	var d authz.Decision
-	err := s.opts.Authorizer.Authorize(authz.WithDecision(ctx, &d), c.Principal, action, resource)
-	if errors.Is(err, authz.ErrDenied) && s.opts.Events.Denied != nil {
-		s.opts.Events.Denied(string(action))
-	}
-	return s.recordDecision(ctx, c, action, resource, &d, err)
 }
 
 func (s *server) authenticate(g *gin.Context, ctx context.Context) (authz.Principal, error) {
@@ -149,7 +139,7 @@ func (s *server) carryOut(ctx context.Context, c *Call) (*Reply, error) {
 	}
 	// A stale read shows this node's own state, and so does the judgement before it.
 	if !c.Route.Change && c.Read.Consistency != catalog.Stale || c.Route.Change && decidedByState(err) {
-		if recheck := s.opts.Authenticator.Recheck(ctx, c.Principal); recheck != nil {
+		if recheck := s.holds(ctx, c); recheck != nil {
 			rep.drop()
 			return nil, recheck
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -42,6 +43,13 @@ type Call struct {
 	ensure   func(context.Context, audit.Record) error
 	source   string // the address that it came from
 	allowed  bool   // it is a change that was allowed, and this is on record
+	sees     func(context.Context, authz.Action, authz.Resource) bool
+	sift     func(context.Context, authz.Action, authz.Resource, authz.Kind) (catalog.Filter, error)
+	// referencedBy are the views through which the caller says that it reads.
+	referencedBy []authz.Resource
+	// evidence is what the rights rest on that were asked for, if any was.
+	evidence []authz.Evidence
+	asked    bool
 }
 
 // Param is a part of the path by the name that the route gives it.
@@ -50,12 +58,6 @@ func (c *Call) Param(name string) string { return c.params.ByName(name) }
 // Identifier is the table or view that the path names.
 func (c *Call) Identifier() catalog.Identifier {
 	return catalog.Identifier{Namespace: c.Namespace, Name: c.Name}
-}
-
-// Authorize asks for one more right than the route does: for requests whose body
-// says what else they touch.
-func (c *Call) Authorize(ctx context.Context, action authz.Action, resource authz.Resource) error {
-	return c.judge(ctx, action, resource)
 }
 
 // Recheck proves on this node's state that the right which the call was judged by
@@ -72,7 +74,13 @@ func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 	c.judge = func(ctx context.Context, action authz.Action, resource authz.Resource) error {
 		return s.authorize(ctx, c, action, resource)
 	}
-	c.recheck = func(ctx context.Context) error { return s.opts.Authenticator.Recheck(ctx, c.Principal) }
+	c.sees = func(ctx context.Context, action authz.Action, resource authz.Resource) bool {
+		return s.sees(ctx, c, action, resource)
+	}
+	c.sift = func(ctx context.Context, action authz.Action, in authz.Resource, kind authz.Kind) (catalog.Filter, error) {
+		return s.filter(ctx, c, action, in, kind)
+	}
+	c.recheck = func(ctx context.Context) error { return s.holds(ctx, c) }
 	for _, param := range g.Params {
 		if param.Value == "" {
 			// The router takes "//" for an empty name; nothing has one, and an empty
@@ -93,6 +101,11 @@ func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 	if c.accepted, err = accept(g.Request.Header); err != nil {
 		return nil, err
 	}
+	if slices.Contains(r.Query, referencedBy) {
+		if c.referencedBy, err = referringViews(c.Warehouse, c.Query.Get(referencedBy)); err != nil {
+			return nil, err
+		}
+	}
 	if r.Change {
 		c.key, err = idempotencyKey(g.Request.Header)
 	} else {
@@ -110,6 +123,34 @@ func SplitNamespace(joined string) catalog.Namespace {
 		return nil
 	}
 	return strings.Split(joined, Separator)
+}
+
+// referencedBy is the parameter in which engines name the views that a read goes through.
+const referencedBy = "referenced-by"
+
+// maxReferences bounds how many views may be named.
+const maxReferences = 64
+
+// referringViews reads the views that a read goes through, outermost first.
+func referringViews(warehouse, text string) ([]authz.Resource, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if strings.Count(text, ",") >= maxReferences {
+		return nil, BadRequest("Invalid query: %s names more than %d views", referencedBy, maxReferences)
+	}
+	var out []authz.Resource
+	for item := range strings.SplitSeq(text, ",") {
+		// A comma in a name comes encoded once more than the rest.
+		name, err := url.PathUnescape(item)
+		levels := SplitNamespace(name)
+		if err != nil || len(levels) < 2 || slices.Contains(levels, "") {
+			return nil, BadRequest("Invalid query: %s must be views with their namespaces, separated by commas, not %q", referencedBy, item)
+		}
+		last := len(levels) - 1
+		out = append(out, authz.Resource{Kind: authz.KindView, Warehouse: warehouse, Namespace: levels[:last], Name: levels[last]})
+	}
+	return out, nil
 }
 
 func (s *server) consistency(h http.Header) (catalog.Read, error) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -36,13 +37,17 @@ func idempotencyKey(h http.Header) (string, error) {
 	return strings.ToLower(key), nil
 }
 
-// Change is what the catalog must know of a change beside its own arguments.
+// Change is what the catalog must know of a change beside its own arguments. It is
+// asked for when the rights were.
 func (c *Call) Change() catalog.Change {
+	if !c.asked {
+		panic("serve: " + c.Route.Path + " is changed and no right was asked for")
+	}
 	change := catalog.Change{Principal: c.Principal.ID, Key: c.key}
 	if c.key != "" {
 		change.Fingerprint = c.fingerprint()
 	}
-	for _, e := range c.Principal.Evidence {
+	for _, e := range slices.Concat(c.Principal.Evidence, c.evidence) {
 		change.Guards = append(change.Guards, catalog.Guard{Key: e.Key, Revision: e.Revision})
 	}
 	return change

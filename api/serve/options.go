@@ -21,12 +21,6 @@ type Authenticator interface {
 	Recheck(ctx context.Context, p authz.Principal) error
 }
 
-// Authorizer decides what a principal may do.
-type Authorizer interface {
-	// Authorize returns nil where the principal may do it.
-	Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error
-}
-
 // Options are what the handler is made of.
 type Options struct {
 	// Authenticator and Authorizer are required.

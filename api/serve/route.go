@@ -42,6 +42,9 @@ type Route struct {
 	Sensitive bool
 	// Body tells that the request has one.
 	Body bool
+	// ByBody tells that the body alone says what it is done to: Handle asks for each
+	// right by Call.Authorize.
+	ByBody bool
 	// Timeout is how long it may take where that is longer than others may; 0 is
 	// what they may.
 	Timeout time.Duration

@@ -16,6 +16,10 @@ type entities struct {
 	resource  types.EntityUID
 	// made are those that were asked for before. A request asks for few.
 	made []types.Entity
+	// place is what the resource is directly in, and around all that it is in: alike
+	// for all entries of a listing.
+	place  types.EntityUID
+	around types.EntityUIDSet
 }
 
 // Get implements types.EntityGetter.
@@ -111,14 +115,26 @@ func (e *entities) makePlace(uid types.EntityUID) (types.Entity, bool) {
 	if uid.Type == typeTable || uid.Type == typeView {
 		attrs["namespace"] = parent
 	}
-	parents := []types.EntityUID{parent}
+	out := types.Entity{UID: uid, Attributes: types.NewRecord(attrs)}
 	if uid == e.resource {
-		for parent.Type != typeCluster {
-			parent = parentOf(parent)
-			parents = append(parents, parent)
-		}
+		out.Parents = e.allAround(parent)
+	} else {
+		out.Parents = types.NewEntityUIDSet(parent)
 	}
-	return types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...), Attributes: types.NewRecord(attrs)}, true
+	return out, true
+}
+
+// allAround is a place and all that it is in.
+func (e *entities) allAround(place types.EntityUID) types.EntityUIDSet {
+	if place != e.place {
+		all := []types.EntityUID{place}
+		for at := place; at.Type != typeCluster; {
+			at = parentOf(at)
+			all = append(all, at)
+		}
+		e.place, e.around = place, types.NewEntityUIDSet(all...)
+	}
+	return e.around
 }
 
 // parentOf is what a resource is directly in; the cluster is in itself.

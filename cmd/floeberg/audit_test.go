@@ -35,7 +35,7 @@ func TestAuditCommands(t *testing.T) {
 	if got := list("--limit", "0"); len(got) < 4 {
 		t.Errorf("%d records", len(got))
 	}
-	if got := list("--resource", `"a.b"`); len(got) != 2 || got[0].Action != "UpdateNamespace" {
+	if got := list("--resource", `"a.b"`); len(got) != 3 || got[0].Action != "UpdateNamespace" {
 		t.Errorf("%+v", got)
 	}
 	code, stdout, _ := command(t, append([]string{"audit", "list", "--decision", "allow"}, to...)...)

@@ -168,6 +168,12 @@ func SpaceRange(space Space) KeyRange {
 	return KeyRange{Start: []byte{byte(space)}, End: []byte{byte(space) + 1}}
 }
 
+// KeyIn is the key of a name in a range of entries that go by one name, such as a
+// namespace's tables.
+func KeyIn(entries KeyRange, name string) []byte {
+	return appendName(bytes.Clone(entries.Start), name)
+}
+
 // ClusterKey is where the cluster's identity is kept.
 func ClusterKey() []byte { return []byte{byte(SpaceCluster)} }
 

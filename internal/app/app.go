@@ -18,7 +18,6 @@ import (
 	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
-	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm"
@@ -371,6 +370,10 @@ func (a *App) serveProtocol(context.Context) error {
 		return err
 	}
 	authenticator = a.withCertificates(authenticator)
+	authorizer, err := a.authorizer()
+	if err != nil {
+		return err
+	}
 	if err := a.metrics.Watch(a.sources()); err != nil {
 		return err
 	}
@@ -407,7 +410,7 @@ func (a *App) serveProtocol(context.Context) error {
 		Origins:        a.config.Walls.CORSOrigins,
 		Rates:          rates,
 		Authenticator:  authenticator,
-		Authorizer:     timedAuthorizer{strangerRights{authz.Groups{}}, a.metrics},
+		Authorizer:     strangerRights{authorizer},
 		NodeID:         a.config.NodeID,
 		Logger:         a.logger.With(slog.String("room", "api")),
 		Events:         apiEvents(a.metrics),

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/api/middleware"
-	"github.com/floeberg/floeberg/api/serve"
-	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/catalog"
@@ -106,20 +104,6 @@ func apiEvents(m *ops.Metrics) middleware.Events {
 		Denied:      func(string) { m.AuthFailure("denied") },
 		Panicked:    m.Panicked,
 	}
-}
-
-// timedAuthorizer tells metrics how long decisions take.
-type timedAuthorizer struct {
-	serve.Authorizer
-	metrics *ops.Metrics
-}
-
-// Authorize implements serve.Authorizer.
-func (t timedAuthorizer) Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error {
-	begun := time.Now()
-	err := t.Authorizer.Authorize(ctx, p, a, r)
-	t.metrics.Authorized(time.Since(begun))
-	return err
 }
 
 // sources is what stands, as metrics ask for it.

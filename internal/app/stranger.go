@@ -57,12 +57,12 @@ func (s strangerKeys) Recheck(ctx context.Context, p authz.Principal) error {
 type strangerRights struct{ serve.Authorizer }
 
 // Authorize implements serve.Authorizer.
-func (s strangerRights) Authorize(ctx context.Context, p authz.Principal, a authz.Action, r authz.Resource) error {
+func (s strangerRights) Authorize(ctx context.Context, r authz.Request, firm bool) (authz.Ruling, error) {
 	switch {
-	case p.ID != stranger:
-		return s.Authorizer.Authorize(ctx, p, a, r)
-	case a == authz.ActionShowCluster, a == authz.ActionManageCluster:
-		return nil
+	case r.Principal.ID != stranger:
+		return s.Authorizer.Authorize(ctx, r, firm)
+	case r.Action == authz.ActionShowCluster, r.Action == authz.ActionManageCluster:
+		return authz.Ruling{Allowed: true}, nil
 	}
-	return &catalog.Error{Kind: catalog.KindUnavailable, Message: "This node belongs to no cluster yet"}
+	return authz.Ruling{}, &catalog.Error{Kind: catalog.KindUnavailable, Message: "This node belongs to no cluster yet"}
 }

@@ -215,7 +215,7 @@ func TestTLSClientCertificatesAsIdentity(t *testing.T) {
 	as("spark", "").must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
 	as("trino", "").must(t, 200, "GET", namespaces, "")
 	as("trino", "").must(t, 403, "POST", namespaces, `{"namespace":["b"]}`)
-	as("nobody", "").must(t, 403, "GET", namespaces, "")
+	as("nobody", "").must(t, 404, "GET", namespaces, "")
 	as("proxy", adminKey).must(t, 200, "GET", "/management/v1/cluster", "")
 	as("spark", "fb_nobody_knows_this_one").must(t, 401, "GET", namespaces, "")
 }

@@ -214,6 +214,11 @@ func (c *Catalog) Warehouse(ctx context.Context, read Read, name string) (*Wareh
 	return wh, nil
 }
 
+// NoSuchWarehouse is the refusal where a warehouse does not exist.
+func NoSuchWarehouse(name string) error {
+	return refuse(KindNoSuchWarehouse, "Warehouse does not exist: %s", name)
+}
+
 func (c *Catalog) warehouse(v *state.View, name string) (*WarehouseInfo, error) {
 	if name == "" {
 		name = c.opts.DefaultWarehouse
@@ -223,7 +228,7 @@ func (c *Catalog) warehouse(v *state.View, name string) (*WarehouseInfo, error) 
 		return nil, broken(err)
 	}
 	if !ok {
-		return nil, refuse(KindNoSuchWarehouse, "Warehouse does not exist: %s", name)
+		return nil, NoSuchWarehouse(name)
 	}
 	return &WarehouseInfo{Name: rec.Name, Root: rec.Root, AllowedRoots: rec.AllowedRoots, Revision: rev, Index: v.Index}, nil
 }

@@ -211,11 +211,11 @@ func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven boo
 
 func checkGuards(v *state.View, ch Change) error {
 	for _, g := range ch.Guards {
-		got, ok, err := v.Get(g.Key)
+		holds, err := g.holds(v)
 		if err != nil {
 			return broken(err)
 		}
-		if !ok || got.Revision != g.Revision {
+		if !holds {
 			return refuse(KindRevoked, "The right to do this changed while the request was under way")
 		}
 	}
@@ -291,7 +291,7 @@ func (c *Catalog) noteProposed(index uint64) {
 func (c *Catalog) transaction(ch Change, p *plan) (*command.Transaction, error) {
 	tx := &command.Transaction{Preconditions: p.preconditions, Writes: p.writes}
 	for _, g := range ch.Guards {
-		tx.Preconditions = append(tx.Preconditions, command.KeyUnchanged(g.Key, g.Revision))
+		tx.Preconditions = append(tx.Preconditions, g.precondition())
 	}
 	if ch.Key != "" {
 		cond, write, err := c.remember(ch, p.outcome)

@@ -67,7 +67,8 @@ func checkProperties(properties map[string]string) error {
 	return nil
 }
 
-func noSuchNamespace(path Namespace) error {
+// NoSuchNamespace is the refusal where a namespace does not exist.
+func NoSuchNamespace(path Namespace) error {
 	return refuse(KindNoSuchNamespace, "Namespace does not exist: %s", path)
 }
 
@@ -77,7 +78,7 @@ func (c *Catalog) namespace(v *state.View, warehouse string, path Namespace) (*s
 		return nil, 0, broken(err)
 	}
 	if !ok {
-		return nil, 0, noSuchNamespace(path)
+		return nil, 0, NoSuchNamespace(path)
 	}
 	return rec, rev, nil
 }

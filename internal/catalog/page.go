@@ -48,9 +48,13 @@ func pageStart(r state.KeyRange, token string) ([]byte, error) {
 // after is the smallest key after another one.
 func after(key []byte) []byte { return append(bytes.Clone(key), 0) }
 
-// listChunk is how many entries are read at a time. Between two chunks nothing is
-// open but the view: a client that takes its time holds no iterator.
-const listChunk = 500
+// listChunk is how many entries are read at a time, and scanChunk how many are
+// looked at, of which few may be seen. Between two chunks nothing is open but the
+// view: a client that takes its time holds no iterator.
+const (
+	listChunk = 500
+	scanChunk = 5000
+)
 
 // List is a listing of one state that is read while it is written, so that what
 // a client gets may be larger than what a node wants to hold. It is closed
@@ -59,21 +63,23 @@ type List[T any] struct {
 	// Index is the log index that the listing reflects.
 	Index uint64
 
-	view  *state.View
-	all   state.KeyRange
-	start []byte
-	size  int // the most entries; 0 is all
-	entry func(key []byte) (T, error)
+	view   *state.View
+	all    state.KeyRange
+	start  []byte
+	size   int    // the most entries; 0 is all
+	filter Filter // nil lets all through
+	entry  func(key []byte) (T, error)
+	name   func(T) string
 }
 
 // newList makes a listing of a range, or the part of it that page asks for. The
 // view is the listing's from then on.
-func newList[T any](v *state.View, all state.KeyRange, page Page, entry func(key []byte) (T, error)) (*List[T], error) {
+func newList[T any](v *state.View, all state.KeyRange, page Page, entry func(key []byte) (T, error), name func(T) string) (*List[T], error) {
 	start, err := pageStart(all, page.Token)
 	if err != nil {
 		return nil, err
 	}
-	l := &List[T]{Index: v.Index, view: v, all: all, start: start, entry: entry}
+	l := &List[T]{Index: v.Index, view: v, all: all, start: start, filter: page.Filter, entry: entry, name: name}
 	if page.Paged {
 		l.size = page.Size
 		if l.size <= 0 {
@@ -90,22 +96,34 @@ func (l *List[T]) Close() { l.view.Close() }
 // Each calls fn for each entry in byte order until it returns an error, and
 // returns the token of the next page, "" where there is none. It is called once.
 func (l *List[T]) Each(fn func(T) error) (next string, err error) {
-	var last []byte
+	if l.filter != nil {
+		if names, ok := l.filter.Names(); ok {
+			return l.eachOf(names, fn)
+		}
+	}
+	var last, at []byte
 	chunk := make([]T, 0, listChunk)
 	for seen, more := 0, true; more; {
 		chunk, more = chunk[:0], false
 		var failed error
-		full := false
+		full, scanned := false, 0
 		err := l.view.Scan(state.KeyRange{Start: l.start, End: l.all.End}, func(key []byte, _ state.Value) bool {
-			if full = l.size > 0 && seen == l.size; full {
+			if more = len(chunk) == listChunk || scanned == scanChunk; more {
 				return false
 			}
-			if more = len(chunk) == listChunk; more {
-				return false
-			}
+			at = append(at[:0], key...)
+			scanned++
 			entry, err := l.entry(key)
 			if err != nil {
 				failed = err
+				return false
+			}
+			if l.filter != nil && !l.filter.Allows(l.name(entry)) {
+				return true
+			}
+			// Only what is seen tells that there is more: a last page that is empty would
+			// tell of what is not.
+			if full = l.size > 0 && seen == l.size; full {
 				return false
 			}
 			chunk = append(chunk, entry)
@@ -124,7 +142,38 @@ func (l *List[T]) Each(fn func(T) error) (next string, err error) {
 		if full {
 			return pageToken(l.all, last), nil
 		}
-		l.start = after(last)
+		l.start = after(at)
+	}
+	return "", nil
+}
+
+// eachOf is Each where nothing but some names can be seen: what else there is is
+// not even looked at, however much it is.
+func (l *List[T]) eachOf(names []string, fn func(T) error) (next string, err error) {
+	var last []byte
+	seen := 0
+	for _, name := range names {
+		key := state.KeyIn(l.all, name)
+		if bytes.Compare(key, l.start) < 0 {
+			continue
+		}
+		if _, ok, err := l.view.Get(key); err != nil {
+			return "", broken(err)
+		} else if !ok {
+			continue
+		}
+		if l.size > 0 && seen == l.size {
+			return pageToken(l.all, last), nil
+		}
+		entry, err := l.entry(key)
+		if err != nil {
+			return "", broken(err)
+		}
+		if err := fn(entry); err != nil {
+			return "", err
+		}
+		last = key
+		seen++
 	}
 	return "", nil
 }
@@ -140,7 +189,7 @@ func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse strin
 	return list(ctx, c, read, warehouse, parent, page, state.ChildNamespaces, func(key []byte) (Namespace, error) {
 		_, path, err := state.NamespacePath(key)
 		return path, err
-	})
+	}, func(path Namespace) string { return path[len(path)-1] })
 }
 
 // ListTables returns the tables of a namespace in byte order.
@@ -148,7 +197,7 @@ func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, p
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
-	return list(ctx, c, read, warehouse, path, page, state.TablesOf, identifiedBy(state.TableName))
+	return list(ctx, c, read, warehouse, path, page, state.TablesOf, identifiedBy(state.TableName), nameOf)
 }
 
 // ListViews returns the views of a namespace in byte order.
@@ -156,7 +205,7 @@ func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, pa
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
-	return list(ctx, c, read, warehouse, path, page, state.ViewsOf, identifiedBy(state.ViewName))
+	return list(ctx, c, read, warehouse, path, page, state.ViewsOf, identifiedBy(state.ViewName), nameOf)
 }
 
 // identifiedBy reads an entry's key.
@@ -167,10 +216,12 @@ func identifiedBy(read func(key []byte) (warehouse string, namespace []string, n
 	}
 }
 
+func nameOf(id Identifier) string { return id.Name }
+
 // list lists what is inside a namespace; an empty one is the top.
 func list[T any](
 	ctx context.Context, c *Catalog, read Read, warehouse string, inside Namespace, page Page,
-	all func(warehouse string, path []string) state.KeyRange, entry func(key []byte) (T, error),
+	all func(warehouse string, path []string) state.KeyRange, entry func(key []byte) (T, error), name func(T) string,
 ) (*List[T], error) {
 	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
@@ -182,7 +233,7 @@ func list[T any](
 			return nil, err
 		}
 	}
-	l, err := newList(v, all(wh.Name, inside), page, entry)
+	l, err := newList(v, all(wh.Name, inside), page, entry, name)
 	if err != nil {
 		v.Close()
 		return nil, err

@@ -169,6 +169,18 @@ func TestPagesWhileEntriesComeAndGo(t *testing.T) {
 					s.fill(t, k.key(parent, n))
 				}
 				page := Page{Paged: true, Size: rapid.IntRange(1, 7).Draw(t, "page size")}
+				may := func(string) bool { return true }
+				switch rapid.IntRange(0, 2).Draw(t, "filter") {
+				case 1:
+					may = func(n string) bool { return !strings.Contains(n, "b") }
+					page.Filter = filter{may: may}
+				case 2:
+					of := rapid.SliceOfN(name, 0, 8).Draw(t, "may be seen")
+					slices.Sort(of)
+					of = slices.Compact(of)
+					may = func(n string) bool { return slices.Contains(of, n) }
+					page.Filter = filter{may: may, names: of, only: true}
+				}
 				seen := map[string]int{}
 				var order []string
 				for rounds := 0; ; rounds++ {
@@ -180,13 +192,17 @@ func TestPagesWhileEntriesComeAndGo(t *testing.T) {
 						t.Fatalf("a page of %d has %d entries and next %q", page.Size, len(names), next)
 					}
 					for _, n := range names {
-						if !there[n] {
-							t.Fatalf("%q is listed and not there", n)
+						if !there[n] || !may(n) {
+							t.Fatalf("%q is listed and not there, or not to be seen", n)
 						}
 						seen[n]++
 					}
 					if order = append(order, names...); next == "" {
 						break
+					}
+					// The token tells of nothing but what was seen.
+					if raw, err := base64.RawURLEncoding.DecodeString(next); err != nil || !bytes.HasSuffix(raw, k.key(parent, names[len(names)-1])) {
+						t.Fatalf("after %q the token is %q", names, raw)
 					}
 					page.Token = next
 					for range rapid.IntRange(0, 3).Draw(t, "changes") {
@@ -201,19 +217,69 @@ func TestPagesWhileEntriesComeAndGo(t *testing.T) {
 					}
 				}
 				for n := range stayed {
-					if seen[n] != 1 {
+					if may(n) && seen[n] != 1 {
 						t.Fatalf("%q stayed and was seen %d times", n, seen[n])
 					}
 				}
 				if !slices.IsSorted(order) || len(slices.Compact(slices.Clone(order))) != len(order) {
 					t.Fatalf("seen as %q", order)
 				}
-				whole, next := k.list(t, c, parent, Page{})
-				if want := slices.Sorted(maps.Keys(maps.Collect(alive(there)))); next != "" || !slices.Equal(whole, want) {
+				whole, next := k.list(t, c, parent, Page{Filter: page.Filter})
+				want := slices.DeleteFunc(slices.Sorted(maps.Keys(maps.Collect(alive(there)))), func(n string) bool { return !may(n) })
+				if next != "" || !slices.Equal(whole, want) {
 					t.Fatalf("the whole is %q, want %q", whole, want)
 				}
 			})
 		})
+	}
+}
+
+// filter is what of a listing is seen.
+type filter struct {
+	may   func(name string) bool
+	names []string
+	only  bool
+}
+
+func (f filter) Allows(name string) bool          { return f.may(name) }
+func (f filter) Names() (names []string, ok bool) { return f.names, f.only }
+
+// Where few of very many entries are seen, the page is full of them all the same,
+// and the last one says that it is the last.
+func TestAPageIsCutOfWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	mustNamespace(t, c, "a")
+	var keys [][]byte
+	for i := range scanChunk + 2000 {
+		keys = append(keys, state.TableKey("default", []string{"a"}, fmt.Sprintf("t%06d", i)))
+	}
+	s.fill(t, keys...)
+	want := []string{"t000000", "t000999", "t004999", "t005000", "t005001", "t006000"}
+	may := func(n string) bool { return slices.Contains(want, n) }
+	for _, f := range []filter{{may: may}, {may: may, names: append([]string{"gone"}, want...), only: true}} {
+		var got []string
+		page := Page{Paged: true, Size: 3, Filter: f}
+		for pages := 1; ; pages++ {
+			list, err := c.ListTables(t.Context(), Read{}, "", Namespace{"a"}, page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids, next := entries(t, list)
+			if len(ids) != 3 || (next == "") != (pages == 2) {
+				t.Fatalf("page %d has %d entries, next %q", pages, len(ids), next)
+			}
+			for _, id := range ids {
+				got = append(got, id.Name)
+			}
+			if page.Token = next; next == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func (c *Catalog) rename(
 	find func(*state.View, *WarehouseInfo) (*renamed, error),
 ) (uint64, error) {
 	for _, id := range []Identifier{from, to} {
-		if err := checkIdentifier(id); err != nil {
+		if err := CheckIdentifier(id); err != nil {
 			return 0, err
 		}
 	}

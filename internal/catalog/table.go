@@ -18,14 +18,16 @@ type entry struct {
 	revision uint64
 }
 
-func checkIdentifier(id Identifier) error {
+// CheckIdentifier refuses an identifier that no table and no view can have.
+func CheckIdentifier(id Identifier) error {
 	if err := checkNamespace(id.Namespace); err != nil {
 		return err
 	}
 	return checkName("name", id.Name)
 }
 
-func noSuchTable(id Identifier) error {
+// NoSuchTable is the refusal where a table does not exist.
+func NoSuchTable(id Identifier) error {
 	return refuse(KindNoSuchTable, "Table does not exist: %s", id)
 }
 
@@ -36,7 +38,7 @@ func find(v *state.View, wh *WarehouseInfo, id Identifier) (*entry, error) {
 		return nil, broken(err)
 	}
 	if !ok {
-		return nil, noSuchTable(id)
+		return nil, NoSuchTable(id)
 	}
 	key := state.TableKey(wh.Name, id.Namespace, id.Name)
 	return &entry{key: key, record: rec, revision: rev}, nil
@@ -186,7 +188,7 @@ func (c *Catalog) TableExists(ctx context.Context, read Read, warehouse string, 
 
 // lookTable looks a table up in a state that is closed again.
 func (c *Catalog) lookTable(ctx context.Context, read Read, warehouse string, id Identifier) (*WarehouseInfo, *entry, uint64, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return nil, nil, 0, err
 	}
 	v, wh, err := c.look(ctx, read, warehouse)
@@ -203,7 +205,7 @@ func (c *Catalog) lookTable(ctx context.Context, read Read, warehouse string, id
 
 // LoadTable returns a table's current generation.
 func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier, opts LoadOptions) (*Table, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return nil, err
 	}
 	t, err := c.loadTable(ctx, warehouse, id, opts)
@@ -291,7 +293,7 @@ func assemble(v *state.View, id []byte, refsOnly bool) ([]byte, error) {
 // DropTable takes a table out of the catalog and returns the log index that did
 // it. Its files stay, or are left to a background job to delete.
 func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id Identifier, purge bool) (uint64, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return 0, err
 	}
 	// Not among the table's commits: those wait for the object store, and a drop
@@ -323,7 +325,7 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 // every commit that was acknowledged is in it, and none lands any more. All files
 // stay, so that another catalog can go on with the table.
 func (c *Catalog) UnregisterTable(ctx context.Context, ch Change, warehouse string, id Identifier) (*Table, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return nil, err
 	}
 	var last *Table

@@ -14,7 +14,7 @@ import (
 // CommitTable changes a table, or creates one that was staged where the request
 // requires that it does not exist.
 func (c *Catalog) CommitTable(ctx context.Context, ch Change, warehouse string, req CommitTable) (*Table, error) {
-	if err := checkIdentifier(req.Identifier); err != nil {
+	if err := CheckIdentifier(req.Identifier); err != nil {
 		return nil, err
 	}
 	var made *Table

@@ -14,7 +14,7 @@ import (
 // CreateTable makes a table, or prepares one where the request says so: then
 // nothing is created, and no file is written.
 func (c *Catalog) CreateTable(ctx context.Context, ch Change, warehouse string, req CreateTable) (*Table, error) {
-	if err := checkIdentifier(req.Identifier); err != nil {
+	if err := CheckIdentifier(req.Identifier); err != nil {
 		return nil, err
 	}
 	if err := checkProperties(req.Properties); err != nil {

@@ -13,7 +13,7 @@ import (
 // the table's as it is: it is not copied, not rewritten, and not deleted whatever
 // comes of the request. So do the files of a table that is replaced: all stay.
 func (c *Catalog) RegisterTable(ctx context.Context, ch Change, warehouse string, req RegisterTable) (*Table, error) {
-	if err := checkIdentifier(req.Identifier); err != nil {
+	if err := CheckIdentifier(req.Identifier); err != nil {
 		return nil, err
 	}
 	r := registration{c: c, ch: ch, req: req}

@@ -48,7 +48,7 @@ type Difference struct {
 // VerifyTable compares a table's metadata in the catalog, as this node has it, with
 // the file that the table points to.
 func (c *Catalog) VerifyTable(ctx context.Context, read Read, warehouse string, id Identifier) (*Verification, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return nil, err
 	}
 	v, wh, err := c.look(ctx, read, warehouse)
@@ -260,7 +260,7 @@ func (c comparison) arrays(path string, catalog, file []any) {
 // RebuildTable makes a table's metadata in the catalog anew of the file that the
 // table points to, and returns how the two differed before.
 func (c *Catalog) RebuildTable(ctx context.Context, ch Change, warehouse string, id Identifier) (*Verification, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return nil, err
 	}
 	var made *Verification

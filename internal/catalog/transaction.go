@@ -23,7 +23,7 @@ func (c *Catalog) CommitTransaction(ctx context.Context, ch Change, warehouse st
 	names := make([][]byte, 0, len(reqs))
 	seen := make(map[string]bool, len(reqs))
 	for _, req := range reqs {
-		if err := checkIdentifier(req.Identifier); err != nil {
+		if err := CheckIdentifier(req.Identifier); err != nil {
 			return 0, err
 		}
 		name := state.TableKey(warehouse, req.Namespace, req.Name)

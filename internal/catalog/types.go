@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/floeberg/floeberg/fsm/command"
+	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/iceberg"
 )
 
@@ -57,10 +59,25 @@ type Change struct {
 	Fingerprint []byte
 }
 
-// Guard is a key of the replicated state and the revision that it must still have.
+// Guard is a key of the replicated state and the revision that it must still have;
+// revision 0 is that there must still be none.
 type Guard struct {
 	Key      []byte
 	Revision uint64
+}
+
+// holds tells whether the guard holds in a state.
+func (g Guard) holds(v *state.View) (bool, error) {
+	got, ok, err := v.Get(g.Key)
+	return err == nil && ok == (g.Revision != 0) && (!ok || got.Revision == g.Revision), err
+}
+
+// precondition is the guard as transactions carry it.
+func (g Guard) precondition() *command.Precondition {
+	if g.Revision == 0 {
+		return command.KeyAbsent(g.Key)
+	}
+	return command.KeyUnchanged(g.Key, g.Revision)
 }
 
 // Page is which part of a listing is asked for.
@@ -72,6 +89,18 @@ type Page struct {
 	Token string
 	// Size is the most entries of a page; 0 leaves it to the catalog.
 	Size int
+	// Filter is what of it the one who asks may see; nil is all. Pages are cut of what
+	// is seen, and no token tells of what is not.
+	Filter Filter
+}
+
+// Filter decides which entries of a listing are seen.
+type Filter interface {
+	// Allows decides about the entry of a name, which is the last of its path.
+	Allows(name string) bool
+	// Names are the only names that can be allowed, in byte order; ok is false where
+	// others can be too.
+	Names() (names []string, ok bool)
 }
 
 // NamespaceInfo is a namespace as clients see it.

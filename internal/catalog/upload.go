@@ -91,7 +91,7 @@ func (u *upload) send(ctx context.Context, c *Catalog, ch Change, parts []iceber
 // where that fails is seen by nobody, so even an unknown outcome is "nothing changed".
 func (c *Catalog) uploadChunk(ctx context.Context, ch Change, tx *command.Transaction) error {
 	for _, g := range ch.Guards {
-		tx.Preconditions = append(tx.Preconditions, command.KeyUnchanged(g.Key, g.Revision))
+		tx.Preconditions = append(tx.Preconditions, g.precondition())
 	}
 	res, err := c.log.Propose(ctx, tx)
 	switch {

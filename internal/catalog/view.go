@@ -15,7 +15,8 @@ type viewEntry struct {
 	revision uint64
 }
 
-func noSuchView(id Identifier) error {
+// NoSuchView is the refusal where a view does not exist.
+func NoSuchView(id Identifier) error {
 	return refuse(KindNoSuchView, "View does not exist: %s", id)
 }
 
@@ -26,7 +27,7 @@ func findView(v *state.View, wh *WarehouseInfo, id Identifier) (*viewEntry, erro
 		return nil, broken(err)
 	}
 	if !ok {
-		return nil, noSuchView(id)
+		return nil, NoSuchView(id)
 	}
 	return &viewEntry{key: state.ViewKey(wh.Name, id.Namespace, id.Name), record: rec, revision: rev}, nil
 }
@@ -34,7 +35,7 @@ func findView(v *state.View, wh *WarehouseInfo, id Identifier) (*viewEntry, erro
 // lookAtView gives a read's state with a warehouse and a view in it. The caller
 // closes the state.
 func (c *Catalog) lookAtView(ctx context.Context, read Read, warehouse string, id Identifier) (*state.View, *WarehouseInfo, *viewEntry, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return nil, nil, nil, err
 	}
 	v, wh, err := c.look(ctx, read, warehouse)
@@ -83,7 +84,7 @@ func shownView(wh *WarehouseInfo, e *viewEntry, index uint64) *View {
 // DropView takes a view out of the catalog and returns the log index that did
 // it. Its files stay: it can be registered again.
 func (c *Catalog) DropView(ctx context.Context, ch Change, warehouse string, id Identifier) (uint64, error) {
-	if err := checkIdentifier(id); err != nil {
+	if err := CheckIdentifier(id); err != nil {
 		return 0, err
 	}
 	// Not among the view's replacements: those wait for the object store, and a

@@ -12,7 +12,7 @@ const maxViewBytes = 16 << 20
 
 // CreateView makes a view.
 func (c *Catalog) CreateView(ctx context.Context, ch Change, warehouse string, req CreateView) (*View, error) {
-	if err := checkIdentifier(req.Identifier); err != nil {
+	if err := CheckIdentifier(req.Identifier); err != nil {
 		return nil, err
 	}
 	if err := checkProperties(req.Properties); err != nil {

@@ -10,7 +10,7 @@ import (
 // RegisterView makes a view of a metadata file that is there, such as that of a
 // view that was dropped. The file becomes the view's as it is: it is not copied.
 func (c *Catalog) RegisterView(ctx context.Context, ch Change, warehouse string, req RegisterView) (*View, error) {
-	if err := checkIdentifier(req.Identifier); err != nil {
+	if err := CheckIdentifier(req.Identifier); err != nil {
 		return nil, err
 	}
 	var made *View

@@ -12,7 +12,7 @@ import (
 // version they were made from: those that meet are applied one after the other,
 // each to what the one before it left, and the versions are numbered here.
 func (c *Catalog) ReplaceView(ctx context.Context, ch Change, warehouse string, req ReplaceView) (*View, error) {
-	if err := checkIdentifier(req.Identifier); err != nil {
+	if err := CheckIdentifier(req.Identifier); err != nil {
 		return nil, err
 	}
 	var made *View

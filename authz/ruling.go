@@ -1,0 +1,28 @@
+package authz
+
+// Ruling is what was decided about a request, and on what grounds.
+type Ruling struct {
+	Allowed bool
+	// Missing is, of a denial, what the principal is told is not there: what it may
+	// not see looks like what does not exist. Nil where it may know that it is there.
+	Missing *Resource
+	// Policies are those that decided, by scope and name.
+	Policies []string
+	// Failures are the policies that could not be evaluated, and why.
+	Failures []string
+	// Versions are the versions of the policy sets that were asked, by scope: of a
+	// warehouse by its name, of the cluster by "". Version 0 is the ready-made one.
+	Versions map[string]uint64
+	// Evidence is the records that the ruling rests on.
+	Evidence []Evidence
+}
+
+// Filter decides which entries of a listing a principal may see. It is not safe for
+// concurrent use.
+type Filter interface {
+	// Allows decides about the entry of a name.
+	Allows(name string) bool
+	// Names are the only names that can be allowed, in byte order; ok is false where
+	// others can be too.
+	Names() (names []string, ok bool)
+}
