@@ -225,7 +225,7 @@ func (t PolicyTerms) terms() policy.Terms {
 }
 
 // asker is who changes policies, and from where.
-func asker(c *serve.Call) policy.By { return policy.By{Principal: c.Principal} }
+func asker(c *serve.Call) policy.By { return c.Asking(authz.ActionManagePolicies, onPolicies(c)) }
 
 func (a *api) validatePolicies(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
 	scope, err := policyScope(c)

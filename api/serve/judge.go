@@ -61,8 +61,9 @@ type oneByOne func(name string) bool
 func (f oneByOne) Allows(name string) bool        { return f(name) }
 func (oneByOne) Names() (names []string, ok bool) { return nil, false }
 
-// request is a question about the call.
-func (c *Call) request(action authz.Action, resource authz.Resource) authz.Request {
+// Asking is the question whether who asks may do something, by what is known of the
+// call.
+func (c *Call) Asking(action authz.Action, resource authz.Resource) authz.Request {
 	return authz.Request{
 		Principal: c.Principal, Action: action, Resource: resource,
 		Context: authz.Context{Source: middleware.Client(c.Request.Context()), Access: authz.AccessNone, ReferencedBy: c.referencedBy},
@@ -75,7 +76,7 @@ func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, re
 	// Who asks for a state of the past is judged by that, and so is who works on the
 	// cluster itself, which must be possible without a leader.
 	firm := !c.Route.Operates && (c.Route.Change || c.Read.Consistency == catalog.Linearizable)
-	ruling, err := s.opts.Authorizer.Authorize(ctx, c.request(action, resource), firm)
+	ruling, err := s.opts.Authorizer.Authorize(ctx, c.Asking(action, resource), firm)
 	if err != nil {
 		return err
 	}
@@ -114,12 +115,12 @@ func versions(of map[string]uint64) string {
 // sees tells whether an action is allowed, for a listing: nobody was denied
 // anything where it is not.
 func (s *server) sees(ctx context.Context, c *Call, action authz.Action, resource authz.Resource) bool {
-	ruling, err := s.opts.Authorizer.Authorize(ctx, c.request(action, resource), false)
+	ruling, err := s.opts.Authorizer.Authorize(ctx, c.Asking(action, resource), false)
 	return err == nil && ruling.Allowed && c.rest(ruling.Evidence) == nil
 }
 
 func (s *server) filter(ctx context.Context, c *Call, action authz.Action, in authz.Resource, kind authz.Kind) (catalog.Filter, error) {
-	filter, evidence, err := s.opts.Authorizer.Filter(ctx, c.request(action, in), kind)
+	filter, evidence, err := s.opts.Authorizer.Filter(ctx, c.Asking(action, in), kind)
 	if err != nil {
 		return nil, err
 	}

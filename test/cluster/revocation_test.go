@@ -159,10 +159,10 @@ func status(res *client.Response, err error, want int) error {
 	return err
 }
 
-// make makes a key through a node.
-func (r revoker) make(n int) (id, secret string, err error) {
+// make makes a key of a group through a node.
+func (r revoker) make(n int, group string) (id, secret string, err error) {
 	// Without a key of its own: an answer that is lost is a key that nobody has.
-	q := client.Request{Method: http.MethodPost, Path: "/management/v1/keys", Body: client.Object{"name": fmt.Sprint("k", n), "groups": []string{"writer"}}}
+	q := client.Request{Method: http.MethodPost, Path: "/management/v1/keys", Body: client.Object{"name": fmt.Sprint("k", n), "groups": []string{group}}}
 	for range 20 {
 		res, err := r.again(n, cluster.Key, q)
 		if err != nil {
@@ -222,7 +222,7 @@ func (r revoker) uses(n int) map[string]client.Request {
 
 // revoke makes a key, uses it, revokes it and uses it again.
 func (r revoker) revoke(n int) error {
-	id, secret, err := r.make(n)
+	id, secret, err := r.make(n, "writer")
 	if err != nil {
 		return err
 	}
