@@ -14,6 +14,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -108,8 +109,11 @@ func claimBlock() (claim net.Listener, base int, err error) {
 }
 
 // bindable tells whether nobody listens on a port: programs that are no tests know
-// nothing of blocks.
+// nothing of blocks. A program that is started meanwhile would hold what is open
+// here until it runs, and the port with it; so none is.
 func bindable(port int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	tcp, err := net.Listen("tcp", at(port))
 	if err != nil {
 		return false

@@ -2,12 +2,14 @@ package port_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/floeberg/floeberg/test/port"
@@ -97,17 +99,27 @@ func TestAddressesCanBeListenedOn(t *testing.T) {
 		}
 		seen[address] = true
 		for range 2 { // it stays this test's own in between
-			tcp, err := net.Listen("tcp", address)
-			if err != nil {
+			if err := listen(address); err != nil {
 				t.Fatal(err)
 			}
-			udp, err := net.ListenPacket("udp", address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = tcp.Close(), udp.Close()
 		}
 	}
+}
+
+// listen listens on an address for a moment. The other test starts programs, which
+// hold what is open at that moment until they run.
+func listen(address string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	tcp, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	udp, err := net.ListenPacket("udp", address)
+	if err == nil {
+		err = udp.Close()
+	}
+	return errors.Join(err, tcp.Close())
 }
 
 func TestRowsDontOverlap(t *testing.T) {
