@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/floeberg/floeberg/authz/authn"
+
+	"github.com/floeberg/floeberg/internal/disk"
 )
 
 // adminKey is the file of a minted admin key. The key is on disk before it is
@@ -84,12 +86,4 @@ func writeDurably(path, text string) error {
 }
 
 // syncParent makes the name of a file durable.
-func syncParent(path string) error { return syncFolder(filepath.Dir(path)) }
-
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
+func syncParent(path string) error { return disk.SyncFolder(filepath.Dir(path)) }

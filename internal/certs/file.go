@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/floeberg/floeberg/internal/disk"
 )
 
 const (
@@ -69,7 +71,7 @@ func writeNew(files ...file) error {
 			return err
 		}
 	}
-	return syncFolder(filepath.Dir(files[0].path))
+	return disk.SyncFolder(filepath.Dir(files[0].path))
 }
 
 // replace puts files in the place of those that are there, one after the other.
@@ -79,7 +81,7 @@ func replace(files ...file) error {
 			return err
 		}
 	}
-	return syncFolder(filepath.Dir(files[0].path))
+	return disk.SyncFolder(filepath.Dir(files[0].path))
 }
 
 // write writes a file under another name, on disk, and then puts it in its place.
@@ -105,14 +107,6 @@ func write(f file, put func(from, to string) error) error {
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	return nil
-}
-
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // readCertificates reads all certificates of a file, in their order.

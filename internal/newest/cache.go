@@ -52,9 +52,3 @@ func (c *Cache[T]) Keep(name string, revision uint64, what T, bytes int) {
 		return next, otter.WriteOp
 	})
 }
-
-// Bytes is about what the kept generations take.
-func (c *Cache[T]) Bytes() uint64 {
-	c.generations.CleanUp()
-	return c.generations.WeightedSize()
-}

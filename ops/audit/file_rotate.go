@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/floeberg/floeberg/internal/disk"
 )
 
 // rotate puts the file beside the others and begins another one.
@@ -22,7 +24,7 @@ func (f *File) rotate() error {
 	if err := f.open(); err != nil {
 		return err
 	}
-	return errors.Join(f.thinOut(), f.lookForOldest(), syncFolder(filepath.Dir(f.opts.Path)))
+	return errors.Join(f.thinOut(), f.lookForOldest(), disk.SyncFolder(filepath.Dir(f.opts.Path)))
 }
 
 // olderForm is when a file was put aside: such names sort as time does.
@@ -97,12 +99,4 @@ func isOlder(rest, ext string) bool {
 	_, err := time.Parse(olderForm, moment)
 	_, numErr := strconv.ParseUint(first, 10, 64)
 	return err == nil && numErr == nil
-}
-
-func syncFolder(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -89,12 +89,13 @@ func TestArrows(t *testing.T) {
 	reaches := map[string][]string{
 		"cmd":               nil, // everything
 		"internal/app":      nil,
-		"internal/certs":    {},
-		"internal/config":   {"authz", "fsm", "ops"}, // it knows what a key must look like, and a place for the audit log
+		"internal/certs":    {"internal/disk"},
+		"internal/config":   {"authz", "fsm", "internal/disk", "ops"}, // it knows what a key must look like, and a place for the audit log
 		"internal/iceberg":  {},
+		"internal/disk":     {},
 		"internal/newest":   {},
 		"internal/storage":  {},
-		"ops":               {},
+		"ops":               {"internal/disk"},
 		"fsm":               {},
 		"cluster":           {"fsm"},
 		"authz":             {"fsm"},
@@ -105,7 +106,7 @@ func TestArrows(t *testing.T) {
 		"internal/identity": {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
 		"internal/policy":   {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
 		"internal/tasks":    {"fsm", "internal/iceberg", "internal/storage"},
-		"api":               {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/storage", "ops"},
+		"api":               {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/disk", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)
