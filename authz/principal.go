@@ -13,6 +13,8 @@ type Principal struct {
 	Groups []string
 	// Proof is how it showed who it is.
 	Proof Proof
+	// Type is whether it is a person or a program.
+	Type PrincipalType
 	// BreakGlass tells that it may always look at policies and change them, whatever
 	// they say. It gives no other right.
 	BreakGlass bool
@@ -39,4 +41,16 @@ const (
 	ProofOIDC Proof = "oidc"
 	// ProofCertificate is a client certificate.
 	ProofCertificate Proof = "certificate"
+)
+
+// PrincipalType is whether a principal is a person or a program. Names are written into
+// policies: they are never renamed.
+type PrincipalType string
+
+// The types.
+const (
+	// TypeUser is a person.
+	TypeUser PrincipalType = "user"
+	// TypeService is a program.
+	TypeService PrincipalType = "service"
 )

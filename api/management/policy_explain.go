@@ -28,6 +28,9 @@ type PolicyPrincipal struct {
 	// Groups are, where they are null, those of the API key that the principal holds,
 	// and so are name and tenant.
 	Groups []*string `json:"groups"`
+	// Type is user or service; what is missing is a user where a person would prove
+	// itself like that, else a service.
+	Type string `json:"type,omitempty"`
 }
 
 // PolicyResource is what it would be done to.
@@ -112,14 +115,28 @@ func (q *ExplainPolicies) question(scope string) (authz.Request, error) {
 		return r, jsonbody.Fault("resource.warehouse", "must be %q, whose policies are asked for", scope)
 	}
 	r.Context, err = q.Context.context()
-	switch authz.Proof(q.Context.Authentication) {
-	case "":
-	case authz.ProofKey, authz.ProofNone:
-		r.Principal.Proof = authz.Proof(q.Context.Authentication)
-	default:
-		return r, jsonbody.Fault("context.authentication", "must be key or none, not %q", q.Context.Authentication)
+	if err != nil {
+		return r, err
 	}
-	return r, err
+	switch proof := authz.Proof(q.Context.Authentication); proof {
+	case "":
+	case authz.ProofKey, authz.ProofToken, authz.ProofOIDC, authz.ProofCertificate, authz.ProofNone:
+		r.Principal.Proof = proof
+	default:
+		return r, jsonbody.Fault("context.authentication", "must be key, token, oidc, certificate or none, not %q", q.Context.Authentication)
+	}
+	switch of := authz.PrincipalType(q.Principal.Type); of {
+	case authz.TypeUser, authz.TypeService:
+		r.Principal.Type = of
+	case "":
+		r.Principal.Type = authz.TypeService
+		if r.Principal.Proof == authz.ProofOIDC || r.Principal.Proof == authz.ProofNone {
+			r.Principal.Type = authz.TypeUser
+		}
+	default:
+		return r, jsonbody.Fault("principal.type", "must be user or service, not %q", q.Principal.Type)
+	}
+	return r, nil
 }
 
 func (r *PolicyResource) resource() (authz.Resource, error) {
@@ -193,11 +210,11 @@ func (a *api) explainPolicies(ctx context.Context, c *serve.Call) (*serve.Reply,
 		if err := c.Authorize(ctx, authz.ActionListKeys, onCluster(c)); err != nil {
 			return nil, err
 		}
-		proof := q.Principal.Proof
+		asked := q.Principal
 		if q.Principal, err = a.policies.Holder(ctx, c.Read, body.Principal.ID); err != nil {
 			return nil, err
 		}
-		q.Principal.Proof = proof
+		q.Principal.Proof, q.Principal.Type = asked.Proof, asked.Type
 	}
 	e, err := a.policies.Explain(ctx, c.Read, q)
 	if err != nil {

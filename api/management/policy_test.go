@@ -177,7 +177,29 @@ func TestExplainPolicies(t *testing.T) {
 	if e = explain(question(`{"id":"id-reader","groups":[]}`, "Table")); e.Allowed || len(e.Policies) != 0 || !strings.Contains(e.Reason, "no policy permits it") {
 		t.Errorf("got %+v", e)
 	}
+	// How it would prove who it is says what it is, unless that is said.
+	put = putPolicies(t, management.PutPolicies{Text: cedar.DefaultText + `
+		@id("people") forbid (principal, action == Floeberg::Action::"ShowCluster", resource) when { principal.type == "user" };
+		@id("tokens") forbid (principal, action == Floeberg::Action::"ShowCluster", resource) when { context.authentication == "token" };`})
+	put.Want(t, h, 200)
+	for _, tc := range []struct{ principal, proof, want string }{
+		{`"groups":["admin"]`, ``, "admin"},
+		{`"groups":["admin"]`, `key`, "admin"},
+		{`"groups":["admin"]`, `certificate`, "admin"},
+		{`"groups":["admin"]`, `token`, "tokens"},
+		{`"groups":["admin"]`, `oidc`, "people"},
+		{`"groups":["admin"]`, `none`, "people"},
+		{`"groups":["admin"],"type":"service"`, `oidc`, "admin"},
+		{`"groups":["admin"],"type":"user"`, `certificate`, "people"},
+		{`"type":"user"`, ``, "people"},
+	} {
+		e := explain(fmt.Sprintf(`{"principal":{"id":"id-admin",%s},"action":"ShowCluster","resource":{"type":"Cluster"},"context":{"authentication":%q}}`, tc.principal, tc.proof))
+		if len(e.Policies) != 1 || e.Policies[0].Policy != tc.want {
+			t.Errorf("%s, %q: got %+v", tc.principal, tc.proof, e)
+		}
+	}
 	for says, body := range map[string]string{
+		"principal.type":      `{"principal":{"id":"x","groups":[],"type":"robot"},"action":"ShowCluster","resource":{"type":"Cluster"}}`,
 		"principal.id":        `{"principal":{"groups":[]},"action":"LoadTable","resource":{"type":"Cluster"}}`,
 		"is held by":          `{"principal":{"id":"nobody"},"action":"ShowCluster","resource":{"type":"Cluster"}}`,
 		"principal.groups":    `{"principal":{"id":"x","tenant":"t"},"action":"ShowCluster","resource":{"type":"Cluster"}}`,

@@ -1,6 +1,7 @@
 package management
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -117,8 +118,13 @@ func (a *api) lastDecisions(ctx context.Context, warehouse string, most int) (re
 // recorded is a request as it is on record.
 func recorded(r *audit.Record) authz.Request {
 	out := authz.Request{
-		Principal: authz.Principal{ID: r.Principal, Name: r.PrincipalName, Tenant: r.Tenant, Groups: r.Groups, Proof: authz.ProofKey},
-		Action:    authz.Action(r.Action), Context: authz.Context{Time: r.Time},
+		Principal: authz.Principal{
+			ID: r.Principal, Name: r.PrincipalName, Tenant: r.Tenant, Groups: r.Groups,
+			Proof: authz.ProofKey,
+			// A record of a program that did not write it down is of a key, most likely.
+			Type: authz.PrincipalType(cmp.Or(r.PrincipalType, string(authz.TypeService))),
+		},
+		Action: authz.Action(r.Action), Context: authz.Context{Time: r.Time},
 	}
 	if r.Resource != nil {
 		out.Resource = authz.Resource{Kind: authz.Kind(r.Resource.Kind), Warehouse: r.Resource.Warehouse, Namespace: r.Resource.Namespace, Name: r.Resource.Name}

@@ -67,6 +67,15 @@ func TestTryPolicies(t *testing.T) {
 	if trial = try("", management.TryPolicies{Text: cedar.DefaultText}); trial.Decisions != 3 || len(trial.Changed) != 0 {
 		t.Errorf("got %+v", trial)
 	}
+	// What is known of who asked is what it was, and not what most are.
+	l["n2"].Note(audit.Record{
+		Event: audit.Decision, RequestID: "4", Principal: "p-4", PrincipalType: "user", Groups: []string{"writer"},
+		Action: "CommitTable", Decision: audit.Allow, Resource: &audit.Resource{Kind: "Table", Warehouse: "default", Namespace: []string{"a"}, Name: "t"},
+	})
+	trial = try("", management.TryPolicies{Text: cedar.DefaultText + `forbid (principal, action, resource) when { principal.type == "user" };`})
+	if trial.Decisions != 4 || len(trial.Changed) != 1 || trial.Changed[0].RequestID != "4" {
+		t.Errorf("got %+v", trial)
+	}
 	for says, body := range map[string]string{`"text" is missing`: `{}`, `"last" must be`: `{"text":"","last":10001}`, "line 1": `{"text":"permit"}`} {
 		w := apitest.Ask{Method: http.MethodPost, Path: policiesPath + "/try", Body: body}.Of(h)
 		if w.Code != 400 || !strings.Contains(apitest.ErrorOf(t, w).Error.Message, says) {

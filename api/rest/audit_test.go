@@ -122,7 +122,7 @@ func TestWhatIsOnRecord(t *testing.T) {
 		t.Errorf("wanted (-) and on record (+):\n%s", diff)
 	}
 	last := find(t, log, audit.Query{Action: "CreateTable", Event: audit.Decision}, audit.Position{}, 1)[0]
-	if last.RequestID == "" || last.Source != "192.0.2.1" || last.PrincipalName != "writer" || !cmp.Equal(last.Groups, []string{"writer"}) || last.Resource.Warehouse != "default" {
+	if last.RequestID == "" || last.Source != "192.0.2.1" || last.PrincipalName != "writer" || last.PrincipalType != "service" || !cmp.Equal(last.Groups, []string{"writer"}) || last.Resource.Warehouse != "default" {
 		t.Errorf("%+v", last)
 	}
 }

@@ -93,7 +93,7 @@ func (c *Call) record(event audit.Event) audit.Record {
 	p := &c.Principal
 	return audit.Record{
 		Event: event, RequestID: middleware.RequestID(c.Request.Context()), Source: c.source,
-		Principal: p.ID, PrincipalName: p.Name, Tenant: p.Tenant, Groups: p.Groups,
+		Principal: p.ID, PrincipalName: p.Name, PrincipalType: string(p.Type), Tenant: p.Tenant, Groups: p.Groups,
 	}
 }
 

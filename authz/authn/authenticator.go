@@ -235,7 +235,8 @@ func (k *Keys) proveKey(v *state.View, hash []byte) (Proof, error) {
 	}
 	return Proof{
 		Principal: authz.Principal{
-			ID: rec.PrincipalID(), Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, KeyID: rec.Id, Proof: authz.ProofKey, BreakGlass: rec.BreakGlass,
+			ID: rec.PrincipalID(), Name: rec.Name, Tenant: rec.Tenant, Groups: rec.Groups, KeyID: rec.Id,
+			Proof: authz.ProofKey, Type: authz.TypeService, BreakGlass: rec.BreakGlass,
 			Evidence: []authz.Evidence{{Key: state.APIKeyKey(hash), Revision: revision}},
 		},
 		EndsMs: rec.ExpiresMs,

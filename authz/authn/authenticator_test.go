@@ -113,7 +113,7 @@ func TestKeyOfThisNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := authz.Principal{
-		ID: "key-1", Name: "etl", Tenant: "acme", Groups: []string{"writer"}, KeyID: "key-1", Proof: authz.ProofKey,
+		ID: "key-1", Name: "etl", Tenant: "acme", Groups: []string{"writer"}, KeyID: "key-1", Proof: authz.ProofKey, Type: authz.TypeService,
 		Evidence: []authz.Evidence{{Key: state.APIKeyKey(authn.HashKey(secret)), Revision: 7}},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
@@ -259,7 +259,7 @@ func TestOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(authz.Principal{ID: "anonymous", Name: "anonymous", Groups: []string{"admin"}, Proof: authz.ProofNone}, p); diff != "" {
+	if diff := cmp.Diff(authz.Principal{ID: "anonymous", Name: "anonymous", Groups: []string{"admin"}, Proof: authz.ProofNone, Type: authz.TypeUser}, p); diff != "" {
 		t.Error(diff)
 	}
 	if err := (authn.Off{}).Recheck(t.Context(), p); err != nil {

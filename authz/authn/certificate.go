@@ -22,6 +22,14 @@ const (
 	NameURI   CertificateName = "uri"
 )
 
+// holder is what is named like this: who has an address for mail is a person.
+func (n CertificateName) holder() authz.PrincipalType {
+	if n == NameEmail {
+		return authz.TypeUser
+	}
+	return authz.TypeService
+}
+
 // wordCertificate is why a certificate was refused, for metrics.
 const wordCertificate = "certificate"
 
@@ -53,7 +61,9 @@ func (w WithCertificates) Authenticate(ctx context.Context, c Credentials) (auth
 	if err != nil {
 		return authz.Principal{}, &TokenError{Word: wordCertificate, Err: err}
 	}
-	return authz.Principal{ID: "cert:" + string(w.Name) + ":" + name, Name: name, Groups: w.Groups[name], Proof: authz.ProofCertificate}, nil
+	return authz.Principal{
+		ID: "cert:" + string(w.Name) + ":" + name, Name: name, Groups: w.Groups[name], Proof: authz.ProofCertificate, Type: w.Name.holder(),
+	}, nil
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,16 @@ func TestCertificatesNameWhoAsks(t *testing.T) {
 			p, err := w.Authenticate(t.Context(), tc.show)
 			if p.ID != tc.id || (err == nil) != (tc.id != "") || err != nil && authn.Reason(err) != tc.word {
 				t.Errorf("%+v, %v", p, err)
+			}
+			want := authz.PrincipalType("")
+			switch {
+			case strings.HasPrefix(tc.id, "cert:email:"):
+				want = authz.TypeUser
+			case strings.HasPrefix(tc.id, "cert:"):
+				want = authz.TypeService
+			}
+			if p.Type != want {
+				t.Errorf("it is a %q, not a %q", p.Type, want)
 			}
 			var groups []string
 			if tc.id == "cert:cn:spark" {

@@ -15,7 +15,7 @@ type Off struct{}
 
 // Authenticate returns the administrator that everybody is.
 func (Off) Authenticate(context.Context, Credentials) (authz.Principal, error) {
-	return authz.Principal{ID: AnonymousID, Name: AnonymousID, Groups: []string{authz.GroupAdmin}, Proof: authz.ProofNone}, nil
+	return authz.Principal{ID: AnonymousID, Name: AnonymousID, Groups: []string{authz.GroupAdmin}, Proof: authz.ProofNone, Type: authz.TypeUser}, nil
 }
 
 // Recheck finds nothing that could have changed.

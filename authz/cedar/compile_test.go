@@ -98,6 +98,7 @@ func TestWhatIsRightIsTaken(t *testing.T) {
 		{`permit(principal in Floeberg::Tenant::"any \u{0}name/", action, resource in Floeberg::Namespace::"a b/c%2Fd");`, "a b"},
 		{`@id("night") @description("no writes at night") forbid(principal, action in Floeberg::Action::"Write", resource) unless { context.time.toTime() >= duration("6h") && context.source_ip.isInRange(ip("10.0.0.0/8")) };`, ""},
 		{`permit(principal, action in [Floeberg::Action::"LoadTable", Floeberg::Action::"ListTables"], resource) when { principal has tenant && resource.top == principal.tenant.name };`, ""},
+		{`forbid(principal, action in Floeberg::Action::"Write", resource) unless { principal.type == "service" };`, ""},
 		{`forbid(principal, action, resource) when { context.authentication == "none" || context.access == "write" };`, ""},
 		{`permit(principal, action == Floeberg::Action::"LoadTable", resource) when { context.referenced_by.contains(Floeberg::View::"prod/a/v") && resource.namespace == Floeberg::Namespace::"prod/a" && resource.warehouse.name == "prod" };`, ""},
 		{`permit(principal, action, resource == Floeberg::PolicySet::"warehouse/prod");`, ""},

@@ -76,6 +76,7 @@ func TestDecide(t *testing.T) {
 		@id("own")   permit(principal, action in [Floeberg::Action::"Read", Floeberg::Action::"Write"], resource)
 		             when { principal has tenant && resource has top && resource.top == principal.tenant.name };
 		@id("office") forbid(principal, action in Floeberg::Action::"Write", resource) unless { context.source_ip.isInRange(ip("192.0.2.0/24")) };
+		@id("people") forbid(principal, action == Floeberg::Action::"RenameTable", resource) when { principal.type == "user" };
 		@id("secret") forbid(principal, action, resource in Floeberg::Namespace::"prod/sales/secret") unless { principal in Floeberg::Group::"admin" };
 	`
 	s := Sets{Cluster: compile(t, cluster, "")}
@@ -84,6 +85,7 @@ func TestDecide(t *testing.T) {
 		r.Context.Source = netip.MustParseAddr(addr)
 		return r
 	}
+	service := func(r authz.Request) authz.Request { r.Principal.Type = authz.TypeService; return r }
 	nowhere := func(r authz.Request) authz.Request { r.Context.Source = netip.Addr{}; return r }
 	for _, tc := range []struct {
 		name string
@@ -111,6 +113,8 @@ func TestDecide(t *testing.T) {
 		{"from nobody knows where", nowhere(about("ann", "DropTable", table("prod", "sales/emea", "t"))), "office"},
 		{"a read does not depend on it", nowhere(about("ann", "LoadTable", table("prod", "sales/emea", "t"))), "+owner"},
 		{"forbidden", about("u", "LoadTable", table("prod", "sales/secret", "t"), "sales"), "secret"},
+		{"a person", about("ann", "RenameTable", table("prod", "sales/emea", "t")), "people"},
+		{"a program", service(about("ann", "RenameTable", table("prod", "sales/emea", "t"))), "+owner"},
 		{"excepted", about("u", "LoadTable", table("prod", "sales/secret", "t"), "sales", "admin"), "+sales"},
 		{"nobody", authz.Request{Action: "LoadTable", Resource: table("prod", "sales", "t")}, ""},
 		{"a table without a name", about("ann", "LoadTable", table("prod", "sales/emea", "")), ""},

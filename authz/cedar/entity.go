@@ -1,6 +1,7 @@
 package cedar
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/cedar-policy/cedar-go/types"
@@ -81,6 +82,7 @@ func (e *entities) makeUser() types.Entity {
 		parents = append(parents, types.NewEntityUID(typeGroup, types.String(group)))
 	}
 	attrs := withName(e.principal.Name)
+	attrs["type"] = types.String(cmp.Or(e.principal.Type, authz.TypeUser))
 	if e.principal.Tenant != "" {
 		tenant := types.NewEntityUID(typeTenant, types.String(e.principal.Tenant))
 		parents = append(parents, tenant)

@@ -63,6 +63,7 @@ func drawnPolicy(t *rapid.T) string {
 		`when { context.source_ip.isInRange(ip("10.0.0.0/8")) }`,
 		`when { resource has top && resource.top like "a*" } unless { context.access == "write" }`,
 		`when { resource.namespace == `+uid.String()+` }`,
+		`when { principal.type == "service" }`,
 		`when { principal has tenant && resource has warehouse && resource.warehouse.name == principal.tenant.name }`,
 		`when { context.referenced_by.contains(`+uid.String()+`) }`,
 	)
@@ -74,6 +75,7 @@ func drawnRequest(t *rapid.T) authz.Request {
 		Principal: authz.Principal{
 			ID: rapid.SampledFrom(drawnUsers).Draw(t, "who"), Tenant: rapid.SampledFrom([]string{"", "u", "w"}).Draw(t, "tenant"),
 			Groups: rapid.SliceOfN(rapid.SampledFrom(drawnGroups), 0, 3).Draw(t, "groups"),
+			Type:   rapid.SampledFrom([]authz.PrincipalType{authz.TypeUser, authz.TypeService}).Draw(t, "type"),
 		},
 		Action:   rapid.SampledFrom([]authz.Action{"LoadTable", "LoadView", "LoadNamespace", "DropTable", "ManagePolicies", "GetConfig"}).Draw(t, "what"),
 		Resource: drawnResource(t, "asked"),
@@ -104,7 +106,7 @@ func spelledOut(r authz.Request) types.EntityMap {
 		out[uid] = e
 	}
 	var parents []types.EntityUID
-	attrs := types.RecordMap{"name": types.String(r.Principal.Name)}
+	attrs := types.RecordMap{"name": types.String(r.Principal.Name), "type": types.String(r.Principal.Type)}
 	for _, g := range append(slices.Clone(drawnGroups), r.Principal.Groups...) {
 		put(types.NewEntityUID(typeGroup, types.String(g)), types.RecordMap{"name": types.String(g)})
 	}

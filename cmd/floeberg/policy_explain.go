@@ -34,6 +34,8 @@ that are given, and where none are, those of the API key that has the principal'
 	principal := flags.String("principal", "", "the id of who would ask")
 	groups := flags.StringSlice("group", nil, "its groups, comma-separated")
 	tenant := flags.String("tenant", "", "whom it belongs to")
+	kind := flags.String("type", "", "whether it is a person or a program: user or service (default as --authentication says)")
+	proof := flags.String("authentication", "", "how it would prove who it is: key, token, oidc, certificate or none (default key)")
 	action := flags.String("action", "", "what would be done")
 	resource := flags.String("resource", "", "what it would be done to")
 	source := flags.String("source-ip", "", "the address that it would come from (default not known)")
@@ -50,8 +52,8 @@ that are given, and where none are, those of the API key that has the principal'
 			}
 		}
 		q := management.ExplainPolicies{
-			Principal: management.PolicyPrincipal{ID: *principal, Tenant: *tenant},
-			Action:    *action, Context: management.PolicyContext{SourceIP: *source, Access: *access},
+			Principal: management.PolicyPrincipal{ID: *principal, Tenant: *tenant, Type: *kind},
+			Action:    *action, Context: management.PolicyContext{SourceIP: *source, Access: *access, Authentication: *proof},
 		}
 		if flags.Changed("group") || *tenant != "" {
 			q.Principal.Groups = []*string{}

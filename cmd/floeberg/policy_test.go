@@ -81,6 +81,11 @@ func TestPolicyCommands(t *testing.T) {
 	if e.Allowed || len(e.Policies) != 1 || e.Policies[0].Policy != "closed" {
 		t.Errorf("got %+v", e)
 	}
+	asJSON(&e, "policy", "explain", "--principal", "someone", "--group", "admin", "--action", "ShowCluster", "--resource", "cluster", "--authentication", "oidc", "--type", "service")
+	if !e.Allowed {
+		t.Errorf("got %+v", e)
+	}
+	run(exitFailed, "policy", "explain", "--principal", "someone", "--group", "admin", "--action", "ShowCluster", "--resource", "cluster", "--type", "robot")
 	stdout, _ = run(exitDone, "policy", "explain", "--principal", "someone", "--group", "reader", "--action", "LoadTable", "--warehouse", "default", "--resource", `table:"a.b".t`)
 	if !strings.HasPrefix(stdout, "allowed: ") || !strings.Contains(stdout, "reader") {
 		t.Errorf("got %q", stdout)

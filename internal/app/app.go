@@ -19,6 +19,7 @@ import (
 	"github.com/floeberg/floeberg/api/rest"
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/authz/authn/oidc"
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm"
 	"github.com/floeberg/floeberg/internal/archive"
@@ -83,6 +84,7 @@ type App struct {
 	replaced    atomic.Pointer[founding] // who is told when the whole state is another
 	tasks       atomic.Pointer[tasks.Runner]
 	audit       *audit.Log
+	issuers     *oidc.Client // asks identity providers; nil where there are none
 }
 
 // New makes a node that is not started.

@@ -3,9 +3,13 @@ package app_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/test/oidcserver"
 )
 
@@ -96,4 +100,39 @@ func TestStartWithoutAProvider(t *testing.T) {
 	})
 	provider.Stop()
 	user.must(t, 200, "GET", namespaces, "")
+}
+
+// The authorities of issuers are read again on SIGHUP; a file that holds none changes
+// nothing.
+func TestIssuersAuthoritiesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	first, second, dir := newAuthority(t), newAuthority(t), t.TempDir()
+	provider, file := newIssuer(t, second), filepath.Join(t.TempDir(), "ca")
+	write(t, file, first.pem)
+	set := flags{
+		"bootstrap-key": adminKey, "oidc-issuer": provider.URL, "oidc-audience": "lake", "oidc-ca": file, "oidc-groups-map": "crew=reader",
+	}
+	r := run(t, dir, set, func() (*config.Config, error) { return settings(t, dir, set), nil })
+	user := &node{App: r.App, client: r.client, key: provider.token(t, "lake", "nansen", "crew")}
+	user.must(t, 503, "GET", namespaces, "")
+	reloads := func(result string) float64 {
+		return r.scrape(t)[fmt.Sprintf(`floeberg_certificate_reloads_total{result=%q,use="oidc_ca"}`, result)]
+	}
+	write(t, file, []byte("junk"))
+	r.signals <- syscall.SIGHUP
+	await(t, "the failure to be counted", func() bool { return reloads("failed") == 1 })
+	if log := r.log.String(); !strings.Contains(log, "oidc-ca: the file holds no certificate") || !strings.Contains(log, "those in use stay") {
+		t.Error("the log does not say what is wrong")
+	}
+	write(t, file, second.pem)
+	r.signals <- syscall.SIGHUP
+	await(t, "the file to be read", func() bool { return reloads("ok") == 1 })
+	awaitPolling(t, 250*time.Millisecond, "the issuer to be asked again", func() bool {
+		code, _ := user.try(t, "GET", namespaces, "")
+		return code == 200
+	})
+	r.signals <- syscall.SIGTERM
+	if err := r.wait(t); err != nil {
+		t.Error(err)
+	}
 }

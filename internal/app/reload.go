@@ -22,7 +22,7 @@ func (a *App) reload() {
 		return
 	}
 	a.level.Set(next.LogLevel)
-	if err := errors.Join(a.reloadHTTP(next.TLS), a.reloadCluster(next.ClusterTLS)); err != nil {
+	if err := errors.Join(a.reloadHTTP(next.TLS), a.reloadCluster(next.ClusterTLS), a.reloadIssuers(next.OIDC.CAFile)); err != nil {
 		a.logger.Error("TLS files could not be read again: those in use stay", slog.Any("error", err))
 		return
 	}
@@ -42,4 +42,20 @@ func (a *App) reloadCluster(files config.Certificate) error {
 	}
 	// What becomes of it is counted where files that change by themselves are, too.
 	return a.node.ReloadCertificates(cluster.TLSFiles{CA: files.CAFile, Cert: files.CertFile, Key: files.KeyFile})
+}
+
+// useIssuers is the authorities of identity providers among other certificates.
+const useIssuers = "oidc_ca"
+
+func (a *App) reloadIssuers(file string) error {
+	if a.issuers == nil || file == "" {
+		return nil
+	}
+	authorities, err := issuerAuthorities(file)
+	a.metrics.CertificatesRead(useIssuers, err == nil)
+	if err != nil {
+		return err
+	}
+	a.issuers.Trust(authorities)
+	return nil
 }

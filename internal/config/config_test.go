@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/ops/audit"
 )
@@ -99,6 +100,9 @@ func wants(t *testing.T) map[string]want {
 		"oidc-groups-claim":    str("realm_access.roles", func(c *config.Config) any { return c.OIDC.GroupsClaim }),
 		"oidc-groups-map": {value: "/lake=admins=admin,a=reader,a=b", inFile: `["/lake=admins=admin", "a=reader", "a=b"]`, got: func(c *config.Config) any { return c.OIDC.GroupsMap },
 			want: map[string][]string{"/lake=admins": {"admin"}, "a": {"reader", "b"}}},
+		"oidc-type-claim": str("idtyp", func(c *config.Config) any { return c.OIDC.TypeClaim }),
+		"oidc-type-map": {value: "app=service,a=b=user,app=service", inFile: `["app=service", "a=b=user"]`, got: func(c *config.Config) any { return c.OIDC.TypeMap },
+			want: map[string]authz.PrincipalType{"app": authz.TypeService, "a=b": authz.TypeUser}, with: map[string]string{"oidc-type-claim": "idtyp"}},
 		"tls-client-name": str("uri", func(c *config.Config) any { return string(c.ClientName) }, "tls-client-ca", pem, "tls-cert", pem, "tls-key", pem),
 		"tls-client-groups": {value: "spark=writer,CN=x=reader", inFile: `["spark=writer", "CN=x=reader"]`, got: func(c *config.Config) any { return c.ClientGroups },
 			want: map[string][]string{"spark": {"writer"}, "CN=x": {"reader"}}, with: map[string]string{"tls-client-name": "cn", "tls-client-ca": pem, "tls-cert": pem, "tls-key": pem}},
@@ -316,6 +320,10 @@ func TestWhatStopsAStart(t *testing.T) {
 		"groups for nothing":         {flags("oidc-groups-map", "admins"), []string{"--oidc-groups-map", "lake-admins=admin"}},
 		"groups of nothing":          {flags("oidc-groups-map", "=admin"), []string{"--oidc-groups-map"}},
 		"groups to nothing":          {flags("oidc-groups-map", "a="), []string{"--oidc-groups-map"}},
+		"types for nothing":          {flags("oidc-type-map", "app=service"), []string{"oidc-type-claim", "--oidc-type-map"}},
+		"types that are none":        {flags("oidc-type-map", "app=robot", "oidc-type-claim", "idtyp"), []string{"--oidc-type-map", "app=service"}},
+		"types of nothing":           {flags("oidc-type-map", "=user", "oidc-type-claim", "idtyp"), []string{"--oidc-type-map", "app=service"}},
+		"types that contradict":      {flags("oidc-type-map", "a=user,a=service", "oidc-type-claim", "idtyp"), []string{"--oidc-type-map", `"a"`, "both"}},
 		"missing authorities":        {flags("oidc-ca", "/nonexistent.pem"), []string{"oidc-ca", "can't read"}},
 		"names of no certificates":   {flags("tls-client-name", "cn"), []string{"tls-client-ca"}},
 		"a name that is none":        {flags("tls-client-name", "serial"), []string{"--tls-client-name", "cn, dns, email or uri"}},

@@ -73,7 +73,7 @@ func exampleValue(s Setting) string {
 	switch s.Name {
 	case "bootstrap-expect":
 		return s.Default
-	case "join", "allow-locations", "http-trusted-proxies", "http-cors-origins", "oidc-issuer", "oidc-audience", "oidc-groups-map", "tls-client-groups":
+	case "join", "allow-locations", "http-trusted-proxies", "http-cors-origins", "oidc-issuer", "oidc-audience", "oidc-groups-map", "oidc-type-map", "tls-client-groups":
 		return "[]"
 	}
 	return fmt.Sprintf("%q", s.Default)

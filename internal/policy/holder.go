@@ -32,5 +32,8 @@ func (p *Policies) Holder(ctx context.Context, read catalog.Read, id string) (au
 	case found == nil:
 		return authz.Principal{}, catalog.Refuse(catalog.KindInvalid, "No API key is held by %q: say which groups it is in", catalog.Brief(id))
 	}
-	return authz.Principal{ID: found.PrincipalID(), Name: found.GetName(), Tenant: found.GetTenant(), Groups: found.GetGroups(), Proof: authz.ProofKey}, nil
+	return authz.Principal{
+		ID: found.PrincipalID(), Name: found.GetName(), Tenant: found.GetTenant(), Groups: found.GetGroups(),
+		Proof: authz.ProofKey, Type: authz.TypeService,
+	}, nil
 }

@@ -31,6 +31,7 @@ func appendRecord(out []byte, r *Record) []byte {
 	out = appendField(out, "request_id", r.RequestID)
 	out = appendField(out, "principal", r.Principal)
 	out = appendField(out, "principal_name", r.PrincipalName)
+	out = appendField(out, "principal_type", r.PrincipalType)
 	out = appendField(out, "tenant", r.Tenant)
 	out = appendList(out, "groups", r.Groups)
 	out = appendField(out, "source", r.Source)

@@ -21,7 +21,7 @@ func TestARecordKeepsAllThatItHas(t *testing.T) {
 	sink, c := &trial{}, newClock()
 	log := open(t, audit.Options{Sinks: []audit.Sink{sink}, OnFailure: audit.Refuse, Now: c.Now})
 	want := audit.Record{
-		Event: audit.Decision, RequestID: "r-1", Principal: "key-1", PrincipalName: "etl", Tenant: "acme", Groups: []string{"writer", "eu"},
+		Event: audit.Decision, RequestID: "r-1", Principal: "key-1", PrincipalName: "etl", PrincipalType: "service", Tenant: "acme", Groups: []string{"writer", "eu"},
 		Source: "2001:db8::1", Action: "CommitTable", Resource: &audit.Resource{Kind: "Table", Warehouse: "w", Namespace: []string{"a.b", "c"}, Name: "t"},
 		Decision: audit.Allow, Reason: "why", Policies: []string{"p0", "p1"}, PolicyVersion: "7", Context: json.RawMessage(`{"time":12,"tags":["x",true,null]}`),
 		Status: 200, Error: "SomeException", Index: 99, Count: 3,

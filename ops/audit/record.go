@@ -64,6 +64,7 @@ type Record struct {
 	// Principal is the id of who asks; the other fields are what it had then.
 	Principal     string   `json:"principal,omitempty"`
 	PrincipalName string   `json:"principal_name,omitempty"`
+	PrincipalType string   `json:"principal_type,omitempty"`
 	Tenant        string   `json:"tenant,omitempty"`
 	Groups        []string `json:"groups,omitempty"`
 	// Source is the address that the request came from.

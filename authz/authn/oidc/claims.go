@@ -30,6 +30,12 @@ type Mapping struct {
 	Tenant string
 	// Groups is the claim that lists groups; "" is none.
 	Groups string
+	// Type is the claim that says whether a token speaks of a person or of a program; ""
+	// is none. Who has no such claim is a program where Kubernetes says so, else a person.
+	Type string
+	// Types are what the claim's values say beside authz's own words. A token with
+	// another value is refused: whoever it speaks of would be judged by other rules.
+	Types map[string]authz.PrincipalType
 	// Names are groups of here for groups of a provider's, or for single principals by
 	// their ids, which begin with IDPrefix. The groups that have rights from the start are
 	// given by these alone.
@@ -92,7 +98,37 @@ func (m Mapping) principal(issuer, subject string, all claims) (authz.Principal,
 	if p.Groups, err = m.groups(p.ID, all); err != nil {
 		return authz.Principal{}, refuse(wordClaims, "%s: %w", m.Groups, err)
 	}
+	if p.Type, err = m.principalType(subject, all); err != nil {
+		return authz.Principal{}, refuse(wordClaims, "%s: %w", m.Type, err)
+	}
 	return p, nil
+}
+
+// serviceAccounts begins the subjects of programs in Kubernetes.
+const serviceAccounts = "system:serviceaccount:"
+
+// principalType is whether a token speaks of a person or of a program.
+func (m Mapping) principalType(subject string, all claims) (authz.PrincipalType, error) {
+	raw, ok := all.find(m.Type)
+	switch {
+	case m.Type != "" && ok && string(raw) != "null":
+	case strings.HasPrefix(subject, serviceAccounts):
+		return authz.TypeService, nil
+	default:
+		return authz.TypeUser, nil
+	}
+	var said string
+	if err := json.Unmarshal(raw, &said); err != nil {
+		return "", fmt.Errorf("%w: %w", errClaimType, err)
+	}
+	if meant, ok := m.Types[said]; ok {
+		return meant, nil
+	}
+	switch of := authz.PrincipalType(said); of {
+	case authz.TypeUser, authz.TypeService:
+		return of, nil
+	}
+	return "", fmt.Errorf("%q stands for no type of principal", said)
 }
 
 func (m Mapping) tenant(all claims) (string, error) {

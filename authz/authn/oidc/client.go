@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,23 +40,19 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// NewClient makes a client to ask issuers with, which trusts these authorities; nil
-// are the machine's. It waits for nobody for long, reads no more than a document, and is
-// led to no other host.
-func NewClient(authorities *x509.CertPool) *http.Client {
-	return &http.Client{
-		Timeout: fetchTimeout,
-		Transport: boundedAnswers{&http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
-			TLSHandshakeTimeout:    5 * time.Second,
-			ResponseHeaderTimeout:  5 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
-			ForceAttemptHTTP2:      true,
-			// Minutes pass between two questions.
-			DisableKeepAlives: true,
-		}},
+// Client asks issuers. It waits for nobody for long, reads no more than a document, and
+// is led to no other host.
+type Client struct {
+	*http.Client
+	transport *transport
+}
+
+// NewClient makes a client that trusts these authorities; nil are the machine's.
+func NewClient(authorities *x509.CertPool) *Client {
+	t := &transport{}
+	c := &Client{transport: t, Client: &http.Client{
+		Timeout:   fetchTimeout,
+		Transport: t,
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
 			first := via[0].URL
 			if req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
@@ -66,15 +63,34 @@ func NewClient(authorities *x509.CertPool) *http.Client {
 			}
 			return nil
 		},
-	}
+	}}
+	c.Trust(authorities)
+	return c
 }
 
-// boundedAnswers breaks off answers that are too long.
-type boundedAnswers struct{ http.RoundTripper }
+// Trust makes it trust other authorities from now on; nil are the machine's.
+func (c *Client) Trust(authorities *x509.CertPool) {
+	c.transport.current.Store(&http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
+		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  5 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		// Minutes pass between two questions, and no connection outlives what it trusts.
+		DisableKeepAlives: true,
+	})
+}
+
+// transport breaks off answers that are too long.
+type transport struct {
+	current atomic.Pointer[http.Transport]
+}
 
 // RoundTrip implements http.RoundTripper.
-func (b boundedAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(req)
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.current.Load().RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

@@ -195,7 +195,7 @@ func (k *keySet) begin() (flight <-chan struct{}) {
 
 // fetch asks the issuer where its keys are, and gets them there.
 func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, k.opts.Client), k.issuer)
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, k.opts.Client.Client), k.issuer)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ type Options struct {
 	// KeepFor is how long keys are good while they can't be fetched again. Default 24 h.
 	KeepFor time.Duration
 	// Client asks issuers; see NewClient. Required.
-	Client *http.Client
+	Client *Client
 	Logger *slog.Logger
 	// Now is the time. Default time.Now.
 	Now func() time.Time

@@ -1,6 +1,7 @@
 package oidc_test
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -30,7 +31,7 @@ func TestEveryAlgorithmThatIsTaken(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", s.algorithm, err)
 		}
-		want := authz.Principal{Proof: authz.ProofOIDC, ID: "oidc:" + p.URL + "#nansen", Name: "Fridtjof", Groups: []string{"explorers"}}
+		want := authz.Principal{Proof: authz.ProofOIDC, Type: authz.TypeUser, ID: "oidc:" + p.URL + "#nansen", Name: "Fridtjof", Groups: []string{"explorers"}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -224,11 +225,82 @@ func TestHowClaimsBecomeAPrincipal(t *testing.T) {
 				}
 				return
 			}
-			want := authz.Principal{Proof: authz.ProofOIDC, ID: "oidc:" + p.URL + "#nansen", Name: "nansen", Tenant: tc.tenant, Groups: tc.groups}
+			want := authz.Principal{Proof: authz.ProofOIDC, Type: authz.TypeUser, ID: "oidc:" + p.URL + "#nansen", Name: "nansen", Tenant: tc.tenant, Groups: tc.groups}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v %s", err, diff)
 			}
 		})
+	}
+}
+
+func TestPeopleAndPrograms(t *testing.T) {
+	t.Parallel()
+	p, c := newProvider(t), newClock()
+	key := ecdsaKey(t, "k")
+	p.publish(key)
+	asked := oidc.Mapping{Type: "ext.kind", Types: map[string]authz.PrincipalType{"app": authz.TypeService, "person": authz.TypeUser}}
+	says := func(kind any) map[string]any { return map[string]any{"ext": map[string]any{"kind": kind}} }
+	const account = "system:serviceaccount:lake:spark"
+	for name, tc := range map[string]struct {
+		mapping oidc.Mapping
+		claims  map[string]any
+		want    authz.PrincipalType // "" is refused
+	}{
+		"nobody asks":                 {oidc.Mapping{}, says("app"), authz.TypeUser},
+		"nobody says":                 {asked, nil, authz.TypeUser},
+		"null":                        {asked, says(nil), authz.TypeUser},
+		"a program":                   {asked, says("app"), authz.TypeService},
+		"a person":                    {asked, says("person"), authz.TypeUser},
+		"our own word":                {asked, says("service"), authz.TypeService},
+		"our own other word":          {asked, says("user"), authz.TypeUser},
+		"a word that has no meaning":  {asked, says("robot"), ""},
+		"a word in other letters":     {asked, says("App"), ""},
+		"none":                        {asked, says(""), ""},
+		"a list":                      {asked, says([]string{"app"}), ""},
+		"an account of Kubernetes":    {asked, map[string]any{"sub": account}, authz.TypeService},
+		"one that is said to be else": {asked, map[string]any{"sub": account, "ext": map[string]any{"kind": "person"}}, authz.TypeUser},
+		"a name that ends like that":  {asked, map[string]any{"sub": "x" + account}, authz.TypeUser},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tokens := p.tokens(t, c, func(o *oidc.Options) { o.Mapping = tc.mapping })
+			got, err := ask(tokens, key.sign(t, p.claims(c, tc.claims)))
+			if tc.want == "" {
+				if word(t, err) != "token_claims" {
+					t.Errorf("%+v, %v", got, err)
+				}
+				return
+			}
+			if err != nil || got.Type != tc.want {
+				t.Errorf("%+v, %v, want a %s", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// Whom the client trusts can be changed while it is in use, and holds for the next question.
+func TestOtherAuthorities(t *testing.T) {
+	t.Parallel()
+	p, c := newProvider(t), newClock()
+	key := ecdsaKey(t, "k")
+	p.publish(key)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(p.Certificate())
+	client := oidc.NewClient(x509.NewCertPool())
+	tokens := p.tokens(t, c, func(o *oidc.Options) { o.Client = client })
+	token := key.sign(t, p.claims(c, map[string]any{"exp": c.time().Add(100 * time.Hour).Unix()}))
+	if _, err := ask(tokens, token); word(t, err) != "unavailable" {
+		t.Errorf("nobody vouches for the issuer: %v", err)
+	}
+	client.Trust(trusted)
+	c.pass(10 * time.Second)
+	if _, err := ask(tokens, token); err != nil {
+		t.Error(err)
+	}
+	client.Trust(x509.NewCertPool())
+	c.pass(24 * time.Hour)
+	if _, err := ask(tokens, token); word(t, err) != "unavailable" {
+		t.Errorf("nobody vouches for the issuer any more: %v", err)
 	}
 }
 
@@ -246,7 +318,7 @@ func TestKubernetesServiceAccounts(t *testing.T) {
 			"serviceaccount": map[string]any{"name": "spark", "uid": "2"}, "warnafter": c.time().Add(time.Hour).Unix(),
 		},
 	}, nil))
-	want := authz.Principal{Proof: authz.ProofOIDC, ID: "oidc:" + p.URL + "#system:serviceaccount:lake:spark", Name: "system:serviceaccount:lake:spark"}
+	want := authz.Principal{Proof: authz.ProofOIDC, Type: authz.TypeService, ID: "oidc:" + p.URL + "#system:serviceaccount:lake:spark", Name: "system:serviceaccount:lake:spark"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}

@@ -26,7 +26,7 @@ func TestARealProvider(t *testing.T) {
 	}
 	first := server.Login(t)
 	want := authz.Principal{
-		Proof: authz.ProofOIDC, ID: "oidc:" + server.Issuer + "#" + oidcserver.Subject, Name: oidcserver.Username,
+		Proof: authz.ProofOIDC, Type: authz.TypeUser, ID: "oidc:" + server.Issuer + "#" + oidcserver.Subject, Name: oidcserver.Username,
 		Groups: []string{oidcserver.Client, authz.GroupWriter},
 	}
 	is := func(token string) {
