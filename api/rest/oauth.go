@@ -19,6 +19,7 @@ import (
 	"github.com/floeberg/floeberg/api/serve"
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/internal/identity"
+	"github.com/floeberg/floeberg/ops/audit"
 )
 
 // Tokens gives short-lived tokens. Its errors are identity.ErrInvalidClient,
@@ -39,6 +40,12 @@ type Rates interface {
 	Failed(from netip.Addr) error
 }
 
+// FailureLog keeps a record of failures to tell who asks.
+type FailureLog interface {
+	// NoteFailure takes one; those that are many are taken together.
+	NoteFailure(r audit.Record)
+}
+
 // OpenOptions are what is answered to everybody is made of.
 type OpenOptions struct {
 	// Tokens is nil where authentication is off.
@@ -47,6 +54,8 @@ type OpenOptions struct {
 	Rates Rates
 	// AuthFailed is told why credentials were refused; nil is not told.
 	AuthFailed func(reason string)
+	// Audit puts it on record where credentials prove nothing; nil does not.
+	Audit FailureLog
 	// Logger is told why no token could be issued. Default slog's.
 	Logger *slog.Logger
 }
@@ -214,6 +223,9 @@ func checkExchange(form url.Values) error {
 func (o OpenOptions) refuse(g *gin.Context, err error) {
 	if o.AuthFailed != nil && (errors.Is(err, authn.ErrUnauthenticated) || errors.Is(err, authn.ErrUnavailable)) {
 		o.AuthFailed(authn.Reason(err))
+	}
+	if o.Audit != nil && errors.Is(err, authn.ErrUnauthenticated) {
+		o.Audit.NoteFailure(serve.FailureRecord(g.Request.Context(), err))
 	}
 	if o.Rates != nil && errors.Is(err, authn.ErrUnauthenticated) {
 		if tooOften := o.Rates.Failed(middleware.Client(g.Request.Context())); tooOften != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/identity"
+	"github.com/floeberg/floeberg/ops/audit"
 )
 
 const tokensPath = "/v1/oauth/tokens"
@@ -39,6 +40,14 @@ type desk struct {
 	ahead atomic.Int64 // milliseconds
 	mu    sync.Mutex
 	why   map[string]int
+	noted []audit.Record
+}
+
+// NoteFailure implements rest.FailureLog.
+func (d *desk) NoteFailure(r audit.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.noted = append(d.noted, r)
 }
 
 func newDesk(t *testing.T) *desk {
@@ -74,7 +83,7 @@ func (d *desk) node(id string) http.Handler {
 	}
 	return d.site.node(id, func(o *nodeOptions) {
 		o.Authenticator = keys
-		o.Open = rest.Open(rest.OpenOptions{Tokens: grants, AuthFailed: func(reason string) {
+		o.Open = rest.Open(rest.OpenOptions{Tokens: grants, Audit: d, AuthFailed: func(reason string) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.why[reason]++
@@ -369,6 +378,51 @@ func TestRefusedTokens(t *testing.T) {
 	} {
 		if tc.w.Code != 400 || decode[wire.OAuthError](t, tc.w).Error != tc.want || tc.w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d %s", name, tc.w.Code, tc.w.Body)
+		}
+	}
+}
+
+// Whatever is presented in vain is on record, as it is elsewhere: from where, and why,
+// and nothing of what it was. What is no attempt to prove anything is not.
+func TestRefusedTokensAreOnRecord(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	h := d.node("n1")
+	token := func(name string) string {
+		return tokenOf(t, form(h, nil, "grant_type", grantCredentials, "client_secret", keyOf(name))).AccessToken
+	}
+	exchange := func(subject string) []string {
+		return []string{"grant_type", grantExchange, "subject_token_type", typeAccessToken, "subject_token", subject}
+	}
+	d.giveKey("gone", "reader")
+	ofGone, ofWriter := token("gone"), token("writer")
+	d.revokeKey("gone")
+	const planted = "fb_PLANTED_0123456789"
+	parts := strings.Split(ofWriter, ".")
+	for _, tc := range []struct {
+		adjust func(*http.Request)
+		values []string
+		want   string // "" is not on record
+	}{
+		{nil, []string{"grant_type", grantCredentials, "client_id", planted, "client_secret", planted}, "unknown"},
+		{basic("id-admin", keyOf("reader")), []string{"grant_type", grantCredentials}, "unknown"},
+		{nil, []string{"grant_type", grantCredentials, "client_secret", ofWriter}, "malformed"},
+		{nil, exchange(planted), "unknown"},
+		{nil, exchange(ofGone), "unknown"},
+		{nil, exchange(parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2]))), "bad_token"},
+		{basic("id-reader", keyOf("reader")), exchange(ofWriter), "others_token"},
+		{nil, []string{"grant_type", grantCredentials}, ""},
+		{nil, []string{"grant_type", "password", "client_secret", planted}, ""},
+		{nil, []string{"grant_type", grantCredentials, "client_secret", keyOf("reader")}, ""},
+	} {
+		d.noted = nil
+		w := form(h, tc.adjust, tc.values...)
+		var want []audit.Record
+		if tc.want != "" {
+			want = []audit.Record{{RequestID: w.Header().Get("X-Request-Id"), Source: "192.0.2.1", Reason: tc.want}}
+		}
+		if diff := cmp.Diff(want, d.noted); diff != "" || w.Header().Get("X-Request-Id") == "" {
+			t.Errorf("%d %s: wanted (-) and on record (+):\n%s", w.Code, w.Body, diff)
 		}
 	}
 }

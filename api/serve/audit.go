@@ -43,9 +43,13 @@ func (s *server) recordStranger(g *gin.Context, err error) {
 	if !errors.Is(err, authn.ErrUnauthenticated) {
 		return
 	}
-	s.opts.Audit.NoteFailure(audit.Record{
-		RequestID: middleware.RequestID(g.Request.Context()), Source: source(g.Request.Context()), Reason: authn.Reason(err),
-	})
+	s.opts.Audit.NoteFailure(FailureRecord(g.Request.Context(), err))
+}
+
+// FailureRecord is a record of a request whose credentials prove nothing: of these it
+// says nothing but why.
+func FailureRecord(ctx context.Context, err error) audit.Record {
+	return audit.Record{RequestID: middleware.RequestID(ctx), Source: source(ctx), Reason: authn.Reason(err)}
 }
 
 // recordDecision records a denial, and, before it is made, a change that was allowed.

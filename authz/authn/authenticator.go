@@ -35,6 +35,8 @@ var (
 	ErrBadToken = fmt.Errorf("%w: bad token", ErrUnauthenticated)
 	// ErrExpiredToken is returned when the token's time is over.
 	ErrExpiredToken = fmt.Errorf("%w: expired token", ErrUnauthenticated)
+	// ErrOthersToken is returned when the token is not of the one who presents it.
+	ErrOthersToken = fmt.Errorf("%w: another's token", ErrUnauthenticated)
 
 	// ErrChanged is returned when what an earlier answer rested on does not hold
 	// any more: ask again.
@@ -65,6 +67,8 @@ func Reason(err error) string {
 		return "bad_token"
 	case errors.Is(err, ErrExpiredToken):
 		return "expired_token"
+	case errors.Is(err, ErrOthersToken):
+		return "others_token"
 	case errors.Is(err, ErrUnavailable):
 		return "unavailable"
 	}

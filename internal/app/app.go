@@ -403,7 +403,7 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
-	open := rest.OpenOptions{Rates: rates, AuthFailed: a.metrics.AuthFailure, Logger: a.logger.With(slog.String("room", "api"))}
+	open := rest.OpenOptions{Rates: rates, AuthFailed: a.metrics.AuthFailure, Audit: a.audit, Logger: a.logger.With(slog.String("room", "api"))}
 	if tokens != nil {
 		open.Tokens = tokens
 	}

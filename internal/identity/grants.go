@@ -85,7 +85,7 @@ func (g *Grants) ForToken(ctx context.Context, subject authn.Credentials, c *Cli
 		return nil, err
 	}
 	if whose != own.ID {
-		return nil, fmt.Errorf("%w: the token is another's", ErrInvalidGrant)
+		return nil, refusedAs(ErrInvalidGrant, authn.ErrOthersToken)
 	}
 	return g.issue(ctx, own, ErrInvalidClient)
 }
