@@ -5,6 +5,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,8 +179,10 @@ func (c *Client) call(ctx context.Context, r *request, into any) error {
 }
 
 // ask goes round the nodes until one gives an answer that counts. Where none
-// does, the error is what a node said, and else why each did not answer.
+// does, the error is what a node said, in this round or before, and else why each
+// did not answer.
 func (c *Client) ask(ctx context.Context, r *request) ([]byte, error) {
+	var before *Error // what a node said in the last round
 	for round := 1; ; round++ {
 		var said *Error
 		var silent []error
@@ -197,7 +200,7 @@ func (c *Client) ask(ctx context.Context, r *request) ([]byte, error) {
 				}
 				said = refusal
 			case !mayRepeat(r, err):
-				return nil, err
+				return nil, after(cmp.Or(said, before), err)
 			default:
 				silent = append(silent, err)
 			}
@@ -207,11 +210,21 @@ func (c *Client) ask(ctx context.Context, r *request) ([]byte, error) {
 		}
 		switch {
 		case said == nil:
-			return nil, errors.Join(silent...)
+			return nil, after(before, errors.Join(silent...))
 		case round == maxRounds || !pause(ctx, min(max(said.retryAfter, minPause), maxPause)):
 			return nil, said
 		}
+		before = said
 	}
+}
+
+// after adds to why a repeat got no answer what a node had said to the request
+// before: most often that is the reason.
+func after(said *Error, err error) error {
+	if said == nil {
+		return err
+	}
+	return fmt.Errorf("%w; before that: %s", err, said.Error())
 }
 
 // order is the nodes from the one that answered last, round.

@@ -227,6 +227,27 @@ func TestTimeout(t *testing.T) {
 	if err := busy.Get(t.Context(), "/p", nil, nil); err == nil || !strings.Contains(err.Error(), "no leader") {
 		t.Errorf("got %v", err)
 	}
+	// It says that it has no leader, and nothing any more when it is asked again.
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		node := serve(t, unavailable, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		c, err := client.New(client.Options{Addresses: []string{node.URL}, Timeout: 1500 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		says := []string{"no answer in time", "no leader"}
+		if method == http.MethodGet {
+			err = c.Get(t.Context(), "/p", nil, nil)
+		} else {
+			err = c.Post(t.Context(), "/p", nil, nil)
+			says = append(says, "may have been made")
+		}
+		for _, what := range says {
+			if err == nil || !strings.Contains(err.Error(), what) {
+				t.Errorf("%s: %v does not say %q", method, err, what)
+			}
+		}
+	}
 }
 
 func TestAddresses(t *testing.T) {
