@@ -136,7 +136,13 @@ func (n *Node) leadKeyringChange(ctx context.Context, req *KeyringRequest) (*Key
 	if !n.leads() {
 		return &KeyringResponse{NotLeader: true}, nil
 	}
+	term := n.leadership.open.Load()
 	if err := mayChange(req, n.Keyring(ctx)); err != nil {
+		if !n.leads() || n.leadership.open.Load() != term {
+			// That nobody answered may be the very reason why it leads no more: it is
+			// for the next leader to judge.
+			return &KeyringResponse{NotLeader: true}, nil
+		}
 		return &KeyringResponse{Refused: err.Error()}, nil
 	}
 	each := &KeyringRequest{Operation: req.GetOperation(), Key: req.GetKey(), KeyId: req.GetKeyId()}
