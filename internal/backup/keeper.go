@@ -239,11 +239,11 @@ func (k *Keeper) write(ctx context.Context, v *Vault, watch Watch) (*Manifest, e
 	k.opts.Logger.Info("a snapshot is in the snapshot store, read back and compared", slog.String("id", m.ID),
 		slog.Uint64("index", m.Index), slog.Int64("bytes", m.Bytes), slog.Duration("took", took))
 	gone, err := v.Prune(ctx, k.opts.Retention)
-	switch {
-	case err != nil && ctx.Err() == nil:
+	if err != nil && ctx.Err() == nil {
 		// The next one takes them too.
-		k.opts.Logger.Warn("old snapshots could not be deleted", slog.Any("error", err))
-	case len(gone) > 0:
+		k.opts.Logger.Warn("old snapshots and leftovers could not be deleted", slog.Any("error", err))
+	}
+	if len(gone) > 0 {
 		k.opts.Logger.Info("old snapshots were deleted", slog.Any("ids", gone))
 	}
 	return m, nil

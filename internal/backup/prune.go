@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -13,12 +14,12 @@ type Retention struct {
 	MaxAge time.Duration
 }
 
-// leftoverAge is how old an object without a manifest must be, by the store's
-// clock, to be a leftover: no upload takes that long.
+// leftoverAge is how old an object without a manifest, or an upload that is not
+// finished, must be, by the store's clock, to be a leftover: none takes that long.
 const leftoverAge = 24 * time.Hour
 
 // Prune deletes the snapshots that are not to be kept, and leftovers of uploads
-// that failed; it returns the ids of the former. Damaged snapshots are left to
+// that failed or were cut short; it returns the ids of the former. Damaged snapshots are left to
 // people: they are evidence.
 func (v *Vault) Prune(ctx context.Context, keep Retention) ([]string, error) {
 	l, err := v.List(ctx)
@@ -47,6 +48,9 @@ func (v *Vault) Prune(ctx context.Context, keep Retention) ([]string, error) {
 		if err := v.opts.Store.DeleteMany(ctx, locations); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := v.opts.Store.AbortUploads(ctx, v.folder(), now.Add(-leftoverAge)); err != nil {
+		return ids, fmt.Errorf("uploads that were cut short stay in the store: %w", err)
 	}
 	return ids, nil
 }

@@ -21,6 +21,7 @@ type Store interface {
 	Get(ctx context.Context, location string, maxBytes int64) ([]byte, error)
 	Upload(ctx context.Context, location string, body io.Reader) (size int64, err error)
 	Download(ctx context.Context, location string) (body io.Reader, size int64, err error)
+	AbortUploads(ctx context.Context, location string, before time.Time) (int, error)
 	DeleteMany(ctx context.Context, locations []string) error
 	List(ctx context.Context, location string) iter.Seq2[storage.Object, error]
 }

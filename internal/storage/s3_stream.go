@@ -130,13 +130,7 @@ func (u *s3Upload) abort(ctx context.Context) error {
 	if u.id == "" {
 		return nil
 	}
-	_, err := call(ctx, u.store, 0, func(ctx context.Context, _ *budget) (struct{}, error) {
-		return struct{}{}, u.store.core.AbortMultipartUpload(ctx, u.bucket, u.key, u.id)
-	})
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
+	return u.store.abortUpload(ctx, u.bucket, u.key, u.id)
 }
 
 func (s *s3Store) readBlock(ctx context.Context, location string, offset int64, length int) (block, error) {

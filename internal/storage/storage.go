@@ -39,9 +39,14 @@ type Store interface {
 	// name. What body returns as an error ends the upload, without an object.
 	//
 	// A process that is killed in an upload leaves what it has sent: on files under
-	// a temporary name that List yields, on object stores unseen, until the bucket's
-	// rule for incomplete uploads removes it.
+	// a temporary name that List yields, on object stores unseen, until AbortUploads
+	// or the bucket's rule for incomplete uploads removes it.
 	Upload(ctx context.Context, location string, body io.Reader) (size int64, err error)
+
+	// AbortUploads ends the uploads below location that began before a moment, by
+	// the store's clock, and were never finished, and returns how many. It does
+	// nothing on files, and on object stores that do so by themselves.
+	AbortUploads(ctx context.Context, location string, before time.Time) (int, error)
 
 	// Download returns a reader of the object and its size, or ErrNotFound. It holds
 	// a few megabytes at a time and nothing open; a transfer that breaks is taken up again. The
