@@ -19,7 +19,7 @@ import (
 
 const (
 	restoresPath = "/management/v1/restores"
-	// latest stands for the newest snapshot, and for all that is archived.
+	// latest stands for all that is archived.
 	latest = "latest"
 	// restorePatience is how long a cluster may not answer before waiting is given up:
 	// each node builds its new state for as long as that takes.
@@ -28,7 +28,7 @@ const (
 
 func backupRestoreCommand(connect connect) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "restore [ID|latest]",
+		Use:   "restore [ID|newest]",
 		Short: "Bring a snapshot, or a point after one, into this empty cluster",
 		Long: `Bring a snapshot into this cluster, the newest one unless another is named, or the state
 of any point that the archived log reaches: --to-time, --to-index, and "--to-index latest"
@@ -49,7 +49,7 @@ warehouse are listed. It goes on when this command is interrupted.`,
 	toIndex := cmd.Flags().String("to-index", "", "restore what it was after this log entry; latest is all that is archived")
 	confirm := yesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 && args[0] != latest && args[0] != app.NewestSnapshot {
+		if len(args) == 1 && args[0] != app.NewestSnapshot {
 			body.Snapshot = args[0]
 		}
 		if err := restorePoint(&body, *toTime, *toIndex); err != nil {

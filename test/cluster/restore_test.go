@@ -176,7 +176,7 @@ func TestLoseAllMachines(t *testing.T) {
 	whole := start(t, cluster.Options{Nodes: 1, Warehouse: warehouse, Args: []string{
 		"--snapshot-store", "file://" + filepath.Join(dir, "a new store"), "--snapshot-key", key,
 	}})
-	asJSON(t, &got, whole.Nodes[0].URL, "backup", "restore", "latest", "--yes", "--from", store, "--cluster-id", first.ClusterID, "--to-index", "latest")
+	asJSON(t, &got, whole.Nodes[0].URL, "backup", "restore", "newest", "--yes", "--from", store, "--cluster-id", first.ClusterID, "--to-index", "latest")
 	if got.Index < end || got.MissingCount != 1 || len(got.Missing) != 1 || got.Missing[0].Name != late {
 		t.Errorf("all that is archived, up to %d: %+v", end, got)
 	}
