@@ -82,9 +82,13 @@ func TestSnapshotAmongCommits(t *testing.T) {
 			run(t, &made, leader.URL, "backup", "create", "--output", "json")
 			took = time.Since(begun)
 		}, leader)
+		// The log's file, which is mapped, grows with the commits: equally long without
+		// a snapshot tells how much of the memory is that.
+		after := load.during(ctx, func() { time.Sleep(took) }, leader)
 		t.Logf("a snapshot of %d tables: %d bytes in %s", count, made.Bytes, took.Round(time.Millisecond))
-		t.Logf("commits without it: %s", calm)
+		t.Logf("commits before it:  %s", calm)
 		t.Logf("commits meanwhile:  %s", busy)
+		t.Logf("commits after it:   %s", after)
 	}
 	load.end(t)
 
@@ -223,15 +227,15 @@ type figures struct {
 	commits, missed    int
 	p50, p95, p99, max time.Duration
 	over               time.Duration
-	// Bytes: what is resident at most, and the most of it that is the process's own
-	// and that is pages of files mapped into it.
-	residentMax, ownMax, mappedMax float64
+	// Bytes: what is resident of the process's own memory, and of files mapped into
+	// it, at the beginning and at most.
+	own, mapped, ownMax, mappedMax, residentMax float64
 }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%d in %s (%d ticks found all writers busy), P50 %s, P95 %s, P99 %s, worst %s; leader's memory up to %.0f MB (%.0f its own, %.0f of mapped files)",
+	return fmt.Sprintf("%d in %s (%d ticks found all writers busy), P50 %s, P95 %s, P99 %s, worst %s; leader's memory up to %.0f MB (its own %.0f → %.0f, of mapped files %.0f → %.0f)",
 		f.commits, f.over.Round(time.Second), f.missed, f.p50.Round(10*time.Microsecond), f.p95.Round(10*time.Microsecond),
-		f.p99.Round(10*time.Microsecond), f.max.Round(10*time.Microsecond), f.residentMax/1e6, f.ownMax/1e6, f.mappedMax/1e6)
+		f.p99.Round(10*time.Microsecond), f.max.Round(10*time.Microsecond), f.residentMax/1e6, f.own/1e6, f.ownMax/1e6, f.mapped/1e6, f.mappedMax/1e6)
 }
 
 func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) figures {
@@ -239,12 +243,15 @@ func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) fi
 	l.took, l.missed = nil, 0
 	l.mu.Unlock()
 	watched, stop := context.WithCancel(ctx)
-	var resident, own, mapped float64
+	var f figures
 	var group sync.WaitGroup
 	group.Go(func() {
 		for watched.Err() == nil {
 			if m, err := memoryOf(leader.PID()); err == nil {
-				resident, own, mapped = max(resident, m["VmRSS"]), max(own, m["RssAnon"]), max(mapped, m["RssFile"])
+				if f.residentMax == 0 {
+					f.own, f.mapped = m["RssAnon"], m["RssFile"]
+				}
+				f.residentMax, f.ownMax, f.mappedMax = max(f.residentMax, m["VmRSS"]), max(f.ownMax, m["RssAnon"]), max(f.mappedMax, m["RssFile"])
 			}
 			select {
 			case <-watched.Done():
@@ -254,14 +261,13 @@ func (l *load) during(ctx context.Context, what func(), leader *cluster.Node) fi
 	})
 	begun := time.Now()
 	what()
-	f := figures{over: time.Since(begun)}
+	over := time.Since(begun)
 	l.mu.Lock()
-	took := slices.Clone(l.took)
-	f.missed = l.missed
+	took, missed := slices.Clone(l.took), l.missed
 	l.mu.Unlock()
 	stop()
 	group.Wait()
-	f.residentMax, f.ownMax, f.mappedMax = resident, own, mapped
+	f.over, f.missed = over, missed
 	slices.Sort(took)
 	f.commits = len(took)
 	if len(took) > 0 {
