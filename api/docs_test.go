@@ -151,7 +151,7 @@ func TestDocsListTheHeaders(t *testing.T) {
 		}
 	}
 	// What only clients send.
-	for _, name := range []string{"Authorization", "X-Api-Key", "Idempotency-Key", "Floeberg-Consistency", "Accept-Encoding", "X-Iceberg-Access-Delegation", "If-None-Match", "Origin"} {
+	for _, name := range []string{"Authorization", "X-Api-Key", "Idempotency-Key", "Floeberg-Consistency", "Accept-Encoding", "X-Iceberg-Access-Delegation", "X-Iceberg-Client-Capabilities", "If-None-Match", "Origin"} {
 		if !listed[name] {
 			t.Errorf("docs/api.md does not list %s", name)
 		}

@@ -49,7 +49,7 @@ func newTenants(t *testing.T) *tenants {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policies, err := policy.New(c)
+	policies, err := policy.New(c, policy.Options{ReadRestrictions: true})
 	if err != nil {
 		t.Fatal(err)
 	}

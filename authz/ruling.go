@@ -1,11 +1,17 @@
 package authz
 
+import "github.com/floeberg/floeberg/authz/restriction"
+
 // Ruling is what was decided about a request, and on what grounds.
 type Ruling struct {
 	Allowed bool
 	// Missing is, of a denial, what the principal is told is not there: what it may
 	// not see looks like what does not exist. Nil where it may know that it is there.
 	Missing *Resource
+	// Restrictions are, of an allowed look at a table, what the one who asks must not
+	// read of it. Whoever hands out the table's metadata must hand them out with it, and
+	// whoever hands out access to its files must not where the reader can't keep to them.
+	Restrictions restriction.Set
 	// Policies are those that decided, by scope and name.
 	Policies []string
 	// Failures are the policies that could not be evaluated, and why.

@@ -26,10 +26,10 @@ func newNode(t testing.TB) (*apitest.Site, http.Handler) {
 // node is one more node of a site.
 func node(s *apitest.Site, id string) http.Handler {
 	s.T.Helper()
-	return handler(s, s.Options(id), s.Catalog())
+	return handler(s, s.Options(id), s.Catalog(), policy.Options{ReadRestrictions: true})
 }
 
-func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog) http.Handler {
+func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog, allowed policy.Options) http.Handler {
 	s.T.Helper()
 	protocol, err := rest.Routes(rest.Options{Catalog: c})
 	if err != nil {
@@ -39,16 +39,16 @@ func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog) http.Handl
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c)})
+	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, allowed)})
 	if err != nil {
 		s.T.Fatal(err)
 	}
 	return s.Handler(opts, append(protocol, routes...))
 }
 
-func policies(s *apitest.Site, c *catalog.Catalog) *policy.Policies {
+func policies(s *apitest.Site, c *catalog.Catalog, allowed policy.Options) *policy.Policies {
 	s.T.Helper()
-	p, err := policy.New(c)
+	p, err := policy.New(c, allowed)
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func slowNode(s *apitest.Site, id string, places int, wait func()) http.Handler 
 	s.T.Helper()
 	opts := s.Options(id)
 	opts.MaxRequests = places
-	return handler(s, opts, s.Catalog(func(o *catalog.Options) { o.Store = slowStore{o.Store, wait} }))
+	return handler(s, opts, s.Catalog(func(o *catalog.Options) { o.Store = slowStore{o.Store, wait} }), policy.Options{})
 }
 
 type slowStore struct {

@@ -20,6 +20,8 @@ type Catalog interface {
 	// ListWarehouses returns all warehouses.
 	ListWarehouses(ctx context.Context, read catalog.Read, page catalog.Page) (*catalog.List[*catalog.WarehouseInfo], error)
 
+	// LoadTable returns a table.
+	LoadTable(ctx context.Context, warehouse string, id catalog.Identifier, opts catalog.LoadOptions) (*catalog.Table, error)
 	// VerifyTable compares a table's metadata with the file that it points to.
 	VerifyTable(ctx context.Context, read catalog.Read, warehouse string, id catalog.Identifier) (*catalog.Verification, error)
 	// RebuildTable makes a table's metadata anew of that file, and returns how the

@@ -2,6 +2,7 @@ package management
 
 import (
 	"context"
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -66,6 +67,13 @@ type PolicyExplanation struct {
 	// ClusterVersion and WarehouseVersion are the versions that were asked.
 	ClusterVersion   *uint64 `json:"cluster_version"`
 	WarehouseVersion *uint64 `json:"warehouse_version"`
+	// Restrictions are what policies take away from an allowed look at a table.
+	Restrictions []PolicyRestriction `json:"restrictions"`
+	// ReadRestrictions are what readers of the table are told. Null where there are
+	// none or the one who asks sees no such table.
+	ReadRestrictions *json.RawMessage `json:"read_restrictions"`
+	// RestrictionProblem is why the table is shown to nobody who is restricted so.
+	RestrictionProblem *string `json:"restriction_problem"`
 }
 
 // PolicyRef names a policy.
@@ -220,13 +228,17 @@ func (a *api) explainPolicies(ctx context.Context, c *serve.Call) (*serve.Reply,
 	if err != nil {
 		return nil, err
 	}
-	return serve.JSON(e.Index, showExplanation(e))
+	shown := showExplanation(e)
+	if err := a.explainRestrictions(ctx, c, e, &shown); err != nil {
+		return nil, err
+	}
+	return serve.JSON(e.Index, shown)
 }
 
 func showExplanation(e *policy.Explanation) PolicyExplanation {
 	out := PolicyExplanation{
 		Allowed: e.Allowed, Policies: []PolicyRef{}, Considered: []ConsideredPolicy{}, Total: e.Total,
-		ClusterVersion: e.ClusterVersion, WarehouseVersion: e.WarehouseVersion,
+		ClusterVersion: e.ClusterVersion, WarehouseVersion: e.WarehouseVersion, Restrictions: []PolicyRestriction{},
 	}
 	for _, p := range e.Policies {
 		out.Policies = append(out.Policies, showPolicyRef(p))

@@ -10,6 +10,7 @@ import (
 	"github.com/floeberg/floeberg/authz/authn"
 	"github.com/floeberg/floeberg/authz/cedar"
 	"github.com/floeberg/floeberg/internal/identity"
+	"github.com/floeberg/floeberg/internal/policy"
 	"github.com/floeberg/floeberg/ops/audit"
 )
 
@@ -24,7 +25,7 @@ func TestTryPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	routes, err := management.Routes(management.Options{
-		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c), Audit: auditedCluster{&audit.Trail{Peers: l}},
+		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, policy.Options{}), Audit: auditedCluster{&audit.Trail{Peers: l}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,11 @@ type Difference struct {
 	File    string `json:"file"`
 }
 
+// verifyTable shows parts of the metadata, as a load does.
 func (a *api) verifyTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	if _, err := c.Reading(ctx, onTable(c)); err != nil {
+		return nil, err
+	}
 	found, err := a.catalog.VerifyTable(ctx, c.Read, c.Param("warehouse"), c.Identifier())
 	if err != nil {
 		return nil, err

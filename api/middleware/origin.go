@@ -14,7 +14,7 @@ var ErrOrigin = errors.New("requests from pages of other origins are not taken")
 // for how many seconds their browsers remember it.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Encoding, Content-Type, Floeberg-Consistency, Idempotency-Key, If-None-Match, X-Api-Key, X-Iceberg-Access-Delegation, X-Request-Id"
+	corsHeaders = "Authorization, Content-Encoding, Content-Type, Floeberg-Consistency, Idempotency-Key, If-None-Match, X-Api-Key, X-Iceberg-Access-Delegation, X-Iceberg-Client-Capabilities, X-Request-Id"
 	corsExposed = "ETag, Floeberg-Index, Floeberg-Node, Idempotency-Key-Used, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 	corsMaxAge  = "600"
 )

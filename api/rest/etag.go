@@ -10,12 +10,14 @@ import (
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
-// etag names what a client was shown, or would be, of a generation of a table.
-func etag(c *serve.Call, t *catalog.Table, refsOnly bool) string {
+// etag names what a client was shown, or would be, of a generation of a table. What
+// must not be read of that follows from the generation and the policies.
+func etag(c *serve.Call, t *catalog.Table, refsOnly bool, reading serve.Reading) string {
 	what := "all"
 	if refsOnly {
 		what = "refs"
 	}
+	what += reading.Identity()
 	return tag(c, t.WarehouseRevision, t.ID, t.Revision, what)
 }
 

@@ -29,25 +29,41 @@ func (a *api) registerTable(ctx context.Context, c *serve.Call) (*serve.Reply, e
 	if err := newName("table name", req.Name); err != nil {
 		return nil, err
 	}
+	reading, err := c.Reading(ctx, tableResource(c, id))
+	if err != nil {
+		return nil, err
+	}
 	t, err := a.catalog.RegisterTable(ctx, c.Change(), c.Warehouse, catalog.RegisterTable{
 		Identifier: id, MetadataLocation: req.MetadataLocation, Overwrite: req.Overwrite,
 	})
 	if err != nil {
 		return nil, err
 	}
-	body, err := wire.LoadTable(t.MetadataLocation, t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata)
 	if err != nil {
 		return nil, err
 	}
-	return &serve.Reply{Status: http.StatusOK, Body: body, ETag: etag(c, t, false), Index: t.Index}, nil
+	body, err := wire.LoadTable(t.MetadataLocation, t.Metadata, restrictions)
+	if err != nil {
+		return nil, err
+	}
+	return &serve.Reply{Status: http.StatusOK, Body: body, ETag: etag(c, t, false, reading), Index: t.Index}, nil
 }
 
 func (a *api) unregisterTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+	reading, err := c.Reading(ctx, onTable(c))
+	if err != nil {
+		return nil, err
+	}
 	t, err := a.catalog.UnregisterTable(ctx, c.Change(), c.Warehouse, c.Identifier())
 	if err != nil {
 		return nil, err
 	}
-	body, err := wire.UnregisteredTable(t.MetadataLocation, t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	body, err := wire.UnregisteredTable(t.MetadataLocation, t.Metadata, restrictions)
 	if err != nil {
 		return nil, err
 	}

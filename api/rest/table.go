@@ -38,6 +38,10 @@ func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err := authorizeName(ctx, c, id); err != nil {
 		return nil, err
 	}
+	reading, err := c.Reading(ctx, tableResource(c, id))
+	if err != nil {
+		return nil, err
+	}
 	t, err := a.catalog.CreateTable(ctx, c.Change(), c.Warehouse, catalog.CreateTable{
 		Identifier: id,
 		Location:   req.Location, Schema: req.Schema, PartitionSpec: req.PartitionSpec,
@@ -46,14 +50,18 @@ func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err != nil {
 		return nil, err
 	}
-	body, err := wire.LoadTable(t.MetadataLocation, t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	body, err := wire.LoadTable(t.MetadataLocation, t.Metadata, restrictions)
 	if err != nil {
 		return nil, err
 	}
 	rep := &serve.Reply{Status: http.StatusOK, Body: body, Index: t.Index}
 	if !req.StageCreate {
 		// What is only staged can't be loaded, so there is nothing to name.
-		rep.ETag, rep.Document = etag(c, t, false), document(t, false)
+		rep.ETag, rep.Document = etag(c, t, false, reading), document(t, false)
 	}
 	return rep, nil
 }
@@ -63,11 +71,15 @@ func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	if err != nil {
 		return nil, err
 	}
+	reading, err := c.Reading(ctx, onTable(c))
+	if err != nil {
+		return nil, err
+	}
 	has := false
 	opts := catalog.LoadOptions{Read: c.Read, RefsOnly: refs}
 	if len(c.Request.Header.Values("If-None-Match")) > 0 {
 		opts.Unless = func(t *catalog.Table) bool {
-			has = serve.Holds(c.Request.Header, etag(c, t, refs))
+			has = serve.Holds(c.Request.Header, etag(c, t, refs, reading))
 			return has
 		}
 	}
@@ -75,13 +87,17 @@ func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	if err != nil {
 		return nil, err
 	}
-	rep := &serve.Reply{Status: http.StatusOK, ETag: etag(c, t, refs), Index: t.Index}
+	rep := &serve.Reply{Status: http.StatusOK, ETag: etag(c, t, refs, reading), Index: t.Index}
 	if has {
 		rep.Status = http.StatusNotModified
 		return rep, nil
 	}
+	restrictions, err := reading.Restrictions(t.Metadata)
+	if err != nil {
+		return nil, err
+	}
 	rep.Document = document(t, refs)
-	rep.Body, err = wire.LoadTable(t.MetadataLocation, t.Metadata)
+	rep.Body, err = wire.LoadTable(t.MetadataLocation, t.Metadata, restrictions)
 	return rep, err
 }
 
@@ -114,18 +130,26 @@ func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 			return nil, err
 		}
 	}
+	reading, err := c.Reading(ctx, onTable(c))
+	if err != nil {
+		return nil, err
+	}
 	t, err := a.catalog.CommitTable(ctx, c.Change(), c.Warehouse, catalog.CommitTable{
 		Identifier: c.Identifier(), Requirements: requirements, Updates: updates,
 	})
 	if err != nil {
 		return nil, err
 	}
-	body, err := wire.CommittedTable(t.MetadataLocation, t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	body, err := wire.CommittedTable(t.MetadataLocation, t.Metadata, restrictions)
 	if err != nil {
 		return nil, err
 	}
 	return &serve.Reply{
-		Status: http.StatusOK, Body: body, Document: document(t, false), ETag: etag(c, t, false), Index: t.Index,
+		Status: http.StatusOK, Body: body, Document: document(t, false), ETag: etag(c, t, false, reading), Index: t.Index,
 	}, nil
 }
 

@@ -89,7 +89,7 @@ func (s *server) judge(g *gin.Context, c *Call) error {
 	ctx, cancel := context.WithTimeout(g.Request.Context(), s.opts.RequestTimeout)
 	defer cancel()
 	var err error
-	c.evidence, c.asked = nil, false
+	c.evidence, c.loads, c.asked = nil, nil, false
 	if c.Principal, err = s.authenticate(g, ctx); err != nil || c.Route.ByBody {
 		return err
 	}

@@ -60,7 +60,7 @@ func (s *server) recordDecision(ctx context.Context, c *Call, action authz.Actio
 	}
 	r := c.record(audit.Decision)
 	r.Action, r.Resource = string(action), auditResource(resource)
-	r.Policies, r.PolicyVersion, r.Context = d.Policies, d.PolicyVersion, d.Context
+	r.Policies, r.PolicyVersion, r.Restrictions, r.Context = d.Policies, d.PolicyVersion, d.Restrictions, d.Context
 	if denied {
 		r.Decision = audit.Deny
 		s.opts.Audit.Note(r)
@@ -103,8 +103,14 @@ func (c *Call) record(event audit.Event) audit.Record {
 
 // Credentials puts it on record that the one who asks is given credentials for a
 // resource, before it is. What they are must not be told here: kind is a word for
-// it. Where it returns an error they must not be given.
+// it. Where it returns an error they must not be given: for a table's files they would
+// be given to a reader that can't keep to what the policies restrict.
 func (c *Call) Credentials(ctx context.Context, kind string, resource authz.Resource) error {
+	if resource.Kind == authz.KindTable {
+		if _, err := c.Reading(ctx, resource); err != nil {
+			return err
+		}
+	}
 	r := c.record(audit.Credentials)
 	r.Action, r.Resource, r.Reason, r.Decision = string(c.Route.Action), auditResource(resource), kind, audit.Allow
 	return c.ensure(ctx, r)

@@ -50,6 +50,9 @@ type Call struct {
 	// evidence is what the rights rest on that were asked for, if any was.
 	evidence []authz.Evidence
 	asked    bool
+	// loads are the tables that may be loaded, as far as that was asked.
+	loads []load
+	read  func(context.Context, authz.Resource) (Reading, error)
 }
 
 // Param is a part of the path by the name that the route gives it.
@@ -80,6 +83,7 @@ func (s *server) newCall(g *gin.Context, r *Route) (*Call, error) {
 	c.sift = func(ctx context.Context, action authz.Action, in authz.Resource, kind authz.Kind) (catalog.Filter, error) {
 		return s.filter(ctx, c, action, in, kind)
 	}
+	c.read = func(ctx context.Context, table authz.Resource) (Reading, error) { return s.reading(ctx, c, table) }
 	c.recheck = func(ctx context.Context) error { return s.holds(ctx, c) }
 	for _, param := range g.Params {
 		if param.Value == "" {

@@ -89,6 +89,7 @@ var refusals = map[catalog.Kind]verdict{
 	catalog.KindNoSuchPolicyVersion: {status: http.StatusNotFound, errorType: "NoSuchPolicyVersionException"},
 	catalog.KindPoliciesChanged:     {status: http.StatusConflict, errorType: "PoliciesChangedException"},
 	catalog.KindPolicyLockout:       {status: http.StatusConflict, errorType: "PolicyLockoutException"},
+	catalog.KindReadRestricted:      {status: http.StatusForbidden, errorType: "ForbiddenException"},
 	catalog.KindNoSuchNode:          {status: http.StatusNotFound, errorType: "NoSuchNodeException"},
 	catalog.KindMembershipRefused:   {status: http.StatusConflict, errorType: "MembershipRefusedException"},
 	catalog.KindKeyringRefused:      {status: http.StatusConflict, errorType: "KeyringRefusedException"},

@@ -65,6 +65,7 @@ func TestEveryKindHasAnAnswer(t *testing.T) {
 		catalog.KindNoSuchPolicyVersion: "404 NoSuchPolicyVersionException",
 		catalog.KindPoliciesChanged:     "409 PoliciesChangedException",
 		catalog.KindPolicyLockout:       "409 PolicyLockoutException",
+		catalog.KindReadRestricted:      "403 ForbiddenException",
 		catalog.KindNoSuchNode:          "404 NoSuchNodeException",
 		catalog.KindMembershipRefused:   "409 MembershipRefusedException",
 		catalog.KindKeyringRefused:      "409 KeyringRefusedException",

@@ -51,6 +51,12 @@ func (c *Call) Filter(ctx context.Context, action authz.Action, in authz.Resourc
 	return c.sift(ctx, action, in, kind)
 }
 
+// Sees tells whether the one who asks may do something, without a word about it on
+// record: nobody is denied anything.
+func (c *Call) Sees(ctx context.Context, action authz.Action, resource authz.Resource) bool {
+	return c.sees(ctx, action, resource)
+}
+
 // Filtered is a filter of few entries, each of which is decided about alone.
 func (c *Call) Filtered(ctx context.Context, action authz.Action, entry func(name string) authz.Resource) catalog.Filter {
 	return oneByOne(func(name string) bool { return c.sees(ctx, action, entry(name)) })
@@ -80,7 +86,7 @@ func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, re
 	if err != nil {
 		return err
 	}
-	decision := authz.Decision{Policies: ruling.Policies, PolicyVersion: versions(ruling.Versions)}
+	decision := authz.Decision{Policies: ruling.Policies, PolicyVersion: versions(ruling.Versions), Restrictions: ruling.Restrictions.Policies()}
 	if !ruling.Allowed {
 		// It is on record as what it is, whatever the one who asks is told.
 		if err := s.recordDecision(ctx, c, action, resource, &decision, authz.ErrDenied); !errors.Is(err, authz.ErrDenied) {
@@ -96,6 +102,9 @@ func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, re
 	}
 	if err := c.rest(ruling.Evidence); err != nil {
 		return err
+	}
+	if action == authz.ActionLoadTable {
+		c.loads = append(c.loads, load{resource, ruling.Restrictions, decision.PolicyVersion})
 	}
 	return s.recordDecision(ctx, c, action, resource, &decision, nil)
 }

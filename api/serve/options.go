@@ -48,6 +48,9 @@ type Options struct {
 	Origins []string
 	// Rates bounds how often is asked; nil does not.
 	Rates *middleware.Rates
+	// ReadRestrictions tells that what policies restrict of a table is handed out to
+	// clients that keep to it. Without it nobody is shown such a table.
+	ReadRestrictions bool
 	// RequestContext hands a request's name on to rooms that keep it in a context
 	// of their own.
 	RequestContext func(ctx context.Context, requestID string) context.Context

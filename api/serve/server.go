@@ -90,6 +90,6 @@ func (s *server) commonHeaders(g *gin.Context) {
 	h := g.Writer.Header()
 	h.Set(NodeHeader, s.opts.NodeID)
 	h.Set("Cache-Control", "private, no-cache")
-	h.Set("Vary", "Authorization, X-API-Key, X-Iceberg-Access-Delegation, Accept-Encoding, "+ConsistencyHeader)
+	h.Set("Vary", "Authorization, X-API-Key, X-Iceberg-Access-Delegation, Accept-Encoding, "+CapabilitiesHeader+", "+ConsistencyHeader)
 	middleware.SecureHeaders(h, g.Request.TLS != nil)
 }

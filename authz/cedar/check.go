@@ -33,9 +33,15 @@ func (p *policy) check(scope string) PolicyErrors {
 		fail("its @id is no name: write 1 to %d bytes that can be seen, without slashes, quotes and percent signs", maxIDBytes)
 	}
 	for _, a := range tree.Annotations {
-		if a.Key != annotationID && a.Key != annotationDescription {
-			fail("there is no annotation @%s, so it would not do what it says; there are @%s and @%s", a.Key, annotationID, annotationDescription)
+		switch a.Key {
+		case annotationID, annotationDescription, annotationRowFilter, annotationColumnMask:
+		default:
+			fail("there is no annotation @%s, so it would not do what it says; there are @%s, @%s, @%s and @%s",
+				a.Key, annotationID, annotationDescription, annotationRowFilter, annotationColumnMask)
 		}
+	}
+	if err := p.checkRestriction(); err != nil {
+		fail("%v", err)
 	}
 	for _, uid := range mentioned(tree) {
 		if err := p.checkEntity(uid, scope); err != nil {
@@ -182,7 +188,7 @@ func unknownAction(uid types.EntityUID) error {
 // explained adds the mend to what the validator says.
 func explained(text string) string {
 	switch {
-	case strings.Contains(text, "unable to find an applicable action"):
+	case strings.Contains(text, noApplicableAction):
 		return "it can never apply: none of its actions is done by such a principal to such a resource; see the schema for what each action is done to"
 	case strings.Contains(text, "optional attribute"):
 		return text + ": ask first whether it is there, with \"has\""

@@ -11,6 +11,8 @@ import (
 	cedargo "github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
+
+	"github.com/floeberg/floeberg/authz/restriction"
 )
 
 // DefaultText is the policies of a cluster that has none of its own.
@@ -36,6 +38,8 @@ const (
 const (
 	annotationID          = "id"
 	annotationDescription = "description"
+	annotationRowFilter   = "row_filter"
+	annotationColumnMask  = "column_mask"
 )
 
 // Set is the policies of one scope, ready to decide. It is safe for concurrent use.
@@ -62,6 +66,8 @@ type policy struct {
 	// ofResource tells that its conditions look at the resource: what its head lets
 	// through need not be all alike.
 	ofResource bool
+	// restriction is what it takes away from the right to load a table; nil is nothing.
+	restriction *restriction.Restriction
 }
 
 // Compile makes a set of a text, for a warehouse or, where scope is "", for the
@@ -116,6 +122,7 @@ func newPolicy(scope string, i int, compiled *cedargo.Policy) *policy {
 			p.Policy = string(a.Value)
 		}
 	}
+	p.restriction = restrictionOf(tree, p.Ref)
 	p.key = types.PolicyID(scope + "\x00" + p.Policy)
 	p.actions = actionsOf(tree.Action)
 	inspect(tree, func(n ast.IsNode) {

@@ -46,7 +46,7 @@ func TestWhatIsMisspeltIsRefused(t *testing.T) {
 		{"a percent sign", `permit(principal, action, resource in Floeberg::Namespace::"prod/50%");`, "", `write the name "50%" as "50%25"`},
 		{"no cluster of that name", `permit(principal, action, resource == Floeberg::Cluster::"mine");`, "", `the only one is Floeberg::Cluster::"cluster"`},
 		{"no policy set of that name", `permit(principal, action, resource == Floeberg::PolicySet::"prod");`, "", `"warehouse/"`},
-		{"an annotation that does nothing", "@row_filter(\"x > 1\")\npermit(principal, action, resource);", "", `there is no annotation @row_filter`},
+		{"an annotation that does nothing", "@row_filtr(\"x > 1\")\npermit(principal, action, resource);", "", `there is no annotation @row_filtr`},
 		{"two of one name", "@id(\"a\") permit(principal, action, resource);\n@id(\"a\") forbid(principal, action, resource);", "", `policy "a", line 2: there is another policy of that name`},
 		{"no name", `@id("") permit(principal, action, resource);`, "", "its @id is no name"},
 		{"a name that hides", "@id(\"a\\u{202e}\") permit(principal, action, resource);", "", "its @id is no name"},

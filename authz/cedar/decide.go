@@ -51,6 +51,9 @@ type Decision struct {
 	// where none permits.
 	Policies []Ref
 	Failures []Failure
+	// Restrictions are what is taken away from the right to load a table, in the order
+	// of the policies.
+	Restrictions []Restricting
 }
 
 // Sets are the policies that decide about one request: those of the cluster, and
@@ -187,10 +190,10 @@ func (s some) All() iter.Seq2[cedargo.PolicyID, *cedargo.Policy] {
 	}
 }
 
-func (s some) ref(key types.PolicyID) Ref {
+func (s some) named(key types.PolicyID) *policy {
 	for _, p := range s {
 		if p.key == key {
-			return p.Ref
+			return p
 		}
 	}
 	panic(fmt.Sprintf("a policy %q decided that was not asked", key)) // a defect of the library
@@ -202,11 +205,15 @@ func (q *question) decide(of some) Decision {
 	allow, why := cedargo.Authorize(of, &q.entities, q.request)
 	d := Decision{Allowed: bool(allow)}
 	for _, reason := range why.Reasons {
-		d.Policies = append(d.Policies, of.ref(reason.PolicyID))
+		p := of.named(reason.PolicyID)
+		d.Policies = append(d.Policies, p.Ref)
+		d.restrict(p)
 	}
 	for _, failed := range why.Errors {
-		f := Failure{Ref: of.ref(failed.PolicyID), Message: failed.Message}
+		p := of.named(failed.PolicyID)
+		f := Failure{Ref: p.Ref, Message: failed.Message}
 		d.Failures = append(d.Failures, f)
+		d.restrict(p)
 		if !f.Forbid {
 			continue
 		}
@@ -217,5 +224,9 @@ func (q *question) decide(of some) Decision {
 	}
 	slices.SortFunc(d.Policies, Ref.compare)
 	slices.SortFunc(d.Failures, func(a, b Failure) int { return a.compare(b.Ref) })
+	if !d.Allowed || q.request.Action != loadTable() {
+		d.Restrictions = nil
+	}
+	slices.SortFunc(d.Restrictions, func(a, b Restricting) int { return a.compare(b.Ref) })
 	return d
 }

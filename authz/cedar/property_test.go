@@ -155,7 +155,7 @@ func everything(r authz.Request, sets ...*Set) (allowed bool, policies, failures
 	})
 	allowed = bool(ok)
 	for _, e := range why.Errors {
-		ref := all.ref(e.PolicyID)
+		ref := all.named(e.PolicyID).Ref
 		failures = append(failures, ref.String())
 		if ref.Forbid {
 			if allowed {
@@ -166,7 +166,7 @@ func everything(r authz.Request, sets ...*Set) (allowed bool, policies, failures
 	}
 	if allowed == bool(ok) {
 		for _, reason := range why.Reasons {
-			policies = append(policies, all.ref(reason.PolicyID).String())
+			policies = append(policies, all.named(reason.PolicyID).String())
 		}
 	}
 	slices.Sort(policies)

@@ -43,5 +43,9 @@ func flat(err error) []error {
 	return out
 }
 
+// noApplicableAction is in what the validator says of a policy whose actions are done
+// by no such principal or to no such resource.
+const noApplicableAction = "unable to find an applicable action"
+
 // parseError finds the line in the library's message of a text that is no policy.
 var parsePosition = regexp.MustCompile(`(?:<input>|[^\s:]*):(\d+):(\d+)`)

@@ -212,7 +212,7 @@ func (j *Judge) ruleAndClose(v *state.View, r authz.Request) (authz.Ruling, erro
 		return out, nil
 	}
 	d := f.sets.Decide(r)
-	out.Allowed = d.Allowed
+	out.Allowed, out.Restrictions = d.Allowed, d.Restricted()
 	for _, p := range d.Policies {
 		out.Policies = append(out.Policies, p.String())
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,7 +159,42 @@ func writeExplanation(w io.Writer, e *management.PolicyExplanation) error {
 		}
 		rows[i] = []string{scope, p.Policy, strconv.Itoa(p.Line), p.Effect, yesNo(decided[plainRef(p.PolicyRef)]), outcome}
 	}
-	return writeSection(w, []string{"WAREHOUSE", "POLICY", "LINE", "EFFECT", "DECIDES", "OUTCOME"}, rows)
+	if err := writeSection(w, []string{"WAREHOUSE", "POLICY", "LINE", "EFFECT", "DECIDES", "OUTCOME"}, rows); err != nil {
+		return err
+	}
+	return writeRestrictions(w, e)
+}
+
+// writeRestrictions shows what policies take away from an allowed look at a table.
+func writeRestrictions(w io.Writer, e *management.PolicyExplanation) error {
+	if len(e.Restrictions) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, r := range e.Restrictions {
+		scope := "(the cluster)"
+		if r.Warehouse != nil {
+			scope = *r.Warehouse
+		}
+		if r.RowFilter != nil {
+			rows = append(rows, []string{scope, r.Policy, "rows", string(*r.RowFilter)})
+		}
+		for _, column := range slices.Sorted(maps.Keys(r.ColumnMask)) {
+			rows = append(rows, []string{scope, r.Policy, "column " + column, r.ColumnMask[column]})
+		}
+	}
+	if err := writeSection(w, []string{"WAREHOUSE", "POLICY", "RESTRICTS", "TO"}, rows); err != nil {
+		return err
+	}
+	switch {
+	case e.RestrictionProblem != nil:
+		_, err := fmt.Fprintf(w, "\nnothing of the table is shown: %s\n", *e.RestrictionProblem)
+		return err
+	case e.ReadRestrictions != nil:
+		_, err := fmt.Fprintf(w, "\nreaders of the table are told: %s\n", *e.ReadRestrictions)
+		return err
+	}
+	return nil
 }
 
 // plainRef is a reference that can be compared.

@@ -383,7 +383,7 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
-	policies, err := policy.New(cat)
+	policies, err := policy.New(cat, policy.Options{ReadRestrictions: a.config.ReadRestrictions})
 	if err != nil {
 		return err
 	}
@@ -424,6 +424,8 @@ func (a *App) serveProtocol(context.Context) error {
 		RequestContext: cluster.WithRequestID,
 		Consistency:    catalogConsistency(a.config.ReadConsistency),
 		MaxStaleness:   a.config.MaxStaleness,
+
+		ReadRestrictions: a.config.ReadRestrictions,
 	}, append(routes, managed...))
 	if err != nil {
 		return err

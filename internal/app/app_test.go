@@ -257,3 +257,29 @@ func TestVerifyMetadata(t *testing.T) {
 		}
 	}
 }
+
+func TestReadRestrictions(t *testing.T) {
+	t.Parallel()
+	policies, err := json.Marshal(map[string]string{
+		"text": `@row_filter("{\"type\":\"is-null\",\"term\":\"x\"}") permit (principal in Floeberg::Group::"admin", action, resource);`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	on := startReady(t, dir, flags{"bootstrap-key": adminKey, "read-restrictions": "on"})
+	on.must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	on.must(t, 200, "POST", namespaces+"/a/tables", table)
+	on.must(t, 200, "PUT", "/management/v1/policies", string(policies))
+	if got := on.must(t, 403, "GET", namespaces+"/a/tables/floes", ""); !strings.Contains(got, "X-Iceberg-Client-Capabilities") {
+		t.Error(got)
+	}
+	on.stop(t)
+	off := startReady(t, dir, flags{"bootstrap-key": adminKey})
+	if got := off.must(t, 400, "PUT", "/management/v1/policies", string(policies)); !strings.Contains(got, "--read-restrictions") {
+		t.Error(got)
+	}
+	if got := off.must(t, 403, "GET", namespaces+"/a/tables/floes", ""); !strings.Contains(got, "--read-restrictions is off") {
+		t.Error(got)
+	}
+}

@@ -40,6 +40,8 @@ const (
 	KindPoliciesChanged Kind = "policies-changed"
 	// KindPolicyLockout is returned when a change of policies would take from its author the right to change them.
 	KindPolicyLockout Kind = "policy-lockout"
+	// KindReadRestricted is returned when the policies restrict what is read of a table, and the restrictions would not be kept to.
+	KindReadRestricted Kind = "read-restricted"
 	// KindNoSuchKey is returned when the API key does not exist.
 	KindNoSuchKey Kind = "no-such-key"
 	// KindKeyRefused is returned when a change of an API key would lock everybody out, or can't be made of that key.

@@ -50,6 +50,8 @@ type Config struct {
 	Azure Azure
 	// VerifyMetadata makes a load check that the table's metadata file is there.
 	VerifyMetadata bool
+	// ReadRestrictions lets policies restrict what is read of tables.
+	ReadRestrictions bool
 	// SnapshotStore is where snapshots stream to; "" is nowhere.
 	SnapshotStore string
 	// SnapshotKey is the file of the keys that encrypt them; "" does not.

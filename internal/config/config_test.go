@@ -121,6 +121,7 @@ func wants(t *testing.T) map[string]want {
 		"cluster-key":                      str(pem, func(c *config.Config) any { return c.ClusterTLS.KeyFile }, "cluster-ca", pem, "cluster-cert", pem),
 		"gossip-key":                       {value: gossipKey, inFile: fmt.Sprintf("%q", gossipKey), got: func(c *config.Config) any { return string(c.GossipKey) }, want: "0123456789abcdef0123456789abcdef"},
 		"verify-metadata":                  on(func(c *config.Config) any { return c.VerifyMetadata }),
+		"read-restrictions":                on(func(c *config.Config) any { return c.ReadRestrictions }),
 		"snapshot-store":                   str("s3://bucket/snapshots", func(c *config.Config) any { return c.SnapshotStore }),
 		"snapshot-key":                     str(pem, func(c *config.Config) any { return c.SnapshotKey }, "snapshot-store", "s3://bucket/snapshots"),
 		"snapshot-upload-interval":         {value: "90m", inFile: `"90m"`, got: func(c *config.Config) any { return c.SnapshotUploadInterval }, want: 90 * time.Minute},

@@ -167,6 +167,10 @@ func nodeSettings() []Setting {
 			parse: truth(func(c *Config) *bool { return &c.VerifyMetadata }),
 		},
 		{
+			Name: "read-restrictions", Default: "off", Usage: "policies may restrict what is read of tables (@row_filter, @column_mask)", Switch: true,
+			parse: truth(func(c *Config) *bool { return &c.ReadRestrictions }),
+		},
+		{
 			Name: "snapshot-store", Usage: "object-store URL that snapshots stream to",
 			parse: text(func(c *Config) *string { return &c.SnapshotStore }, storeURL),
 		},

@@ -15,7 +15,9 @@ type Explanation struct {
 	Request authz.Request
 	// ClusterVersion and WarehouseVersion are those that were asked; a nil one was not.
 	ClusterVersion, WarehouseVersion *uint64
-	Index                            uint64
+	// HandedOut tells that this node hands restrictions out.
+	HandedOut bool
+	Index     uint64
 }
 
 // Explain tells what the policies in force say of a request and which of them
@@ -32,7 +34,7 @@ func (p *Policies) Explain(ctx context.Context, read catalog.Read, q authz.Reque
 	if q.Context.Time.IsZero() {
 		q.Context.Time = moment(max(p.log.NowMs(), v.TimeMs))
 	}
-	out := &Explanation{Request: q, Index: v.Index}
+	out := &Explanation{Request: q, HandedOut: p.opts.ReadRestrictions, Index: v.Index}
 	var sets cedar.Sets
 	if sets.Cluster, out.ClusterVersion, err = inForce(v, ""); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	site := apitest.NewSite(t)
-	p, err := policy.New(site.Catalog())
+	p, err := policy.New(site.Catalog(), policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,15 +27,23 @@ type Log interface {
 // Policies is the policy sets of a cluster. A set goes by its scope: a warehouse's
 // by the warehouse's name, the cluster's by "". It is safe for concurrent use.
 type Policies struct {
-	log Log
+	log  Log
+	opts Options
+}
+
+// Options are what policies may do.
+type Options struct {
+	// ReadRestrictions lets policies restrict what is read of tables. Without it they are
+	// refused: nobody would be told of what they restrict.
+	ReadRestrictions bool
 }
 
 // New makes it over a log.
-func New(log Log) (*Policies, error) {
+func New(log Log, opts Options) (*Policies, error) {
 	if log == nil {
 		return nil, errors.New("policy: Log is missing")
 	}
-	return &Policies{log: log}, nil
+	return &Policies{log: log, opts: opts}, nil
 }
 
 // Version is the text that a set had, or has, from one change to the next.

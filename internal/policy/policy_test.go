@@ -240,7 +240,7 @@ func TestRepeats(t *testing.T) {
 func TestOneOfManyPuts(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	second, err := policy.New(o.site.Catalog())
+	second, err := policy.New(o.site.Catalog(), policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestHistoryIsBounded(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	p, err := policy.New(unavailable{})
+	p, err := policy.New(unavailable{}, policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +354,7 @@ func TestUnavailable(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := policy.New(nil); err == nil {
+	if _, err := policy.New(nil, policy.Options{}); err == nil {
 		t.Error("no log is taken")
 	}
 }

@@ -53,7 +53,7 @@ func (p *Policies) Put(ctx context.Context, ch catalog.Change, by By, q Put) (*V
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	set, err := compile(q.Text, q.Scope)
+	set, err := p.compile(q.Text, q.Scope)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (p *Policies) Rollback(ctx context.Context, ch catalog.Change, by By, scope
 			return nil, nil, err
 		}
 		// It was valid when it was put, perhaps for a program with another vocabulary.
-		set, err := compile(rec.GetText(), scope)
+		set, err := p.compile(rec.GetText(), scope)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -89,10 +89,27 @@ func (t *Terms) check() error {
 }
 
 // compile makes a set of a text, or the refusal that names what is wrong with it.
-func compile(text, scope string) (*cedar.Set, error) {
-	set, err := cedar.Compile(text, scope)
+func (p *Policies) compile(text, scope string) (*cedar.Set, error) {
+	set, err := p.accept(text, scope)
 	if err != nil {
 		return nil, catalog.Refuse(catalog.KindInvalid, "Invalid policies: %v", err)
+	}
+	return set, nil
+}
+
+// accept makes a set of a text; its error is cedar.ErrInvalid.
+func (p *Policies) accept(text, scope string) (*cedar.Set, error) {
+	set, err := cedar.Compile(text, scope)
+	if err != nil || p.opts.ReadRestrictions {
+		return set, err
+	}
+	var wrong cedar.PolicyErrors
+	for _, ref := range set.Restricting() {
+		wrong = append(wrong, &cedar.PolicyError{Policy: ref.Policy, Line: ref.Line, Message: "it restricts what is read of tables, and this node does not hand restrictions out: " +
+			"start every node with --read-restrictions before, or leave @row_filter and @column_mask out"})
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
 	return set, nil
 }

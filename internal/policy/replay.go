@@ -35,7 +35,7 @@ const maxChanged = 1000
 // Replay judges requests by the policies in force, and by those with a text in the
 // place of a scope's. It changes nothing.
 func (p *Policies) Replay(ctx context.Context, read catalog.Read, scope, text string, requests []authz.Request) (*Replay, error) {
-	candidate, err := compile(text, scope)
+	candidate, err := p.compile(text, scope)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (p *Policies) Validate(ctx context.Context, read catalog.Read, scope, text 
 	}
 	v.Close()
 	out := &Verdict{Index: v.Index}
-	set, err := cedar.Compile(text, scope)
+	set, err := p.accept(text, scope)
 	if err == nil {
 		out.Policies = set.Len()
 		return out, nil

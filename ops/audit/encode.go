@@ -48,6 +48,7 @@ func appendRecord(out []byte, r *Record) []byte {
 	out = appendField(out, "reason", r.Reason)
 	out = appendList(out, "policies", r.Policies)
 	out = appendField(out, "policy_version", r.PolicyVersion)
+	out = appendList(out, "restrictions", r.Restrictions)
 	if context, ok := compactContext(r.Context); ok {
 		out = append(append(out, `,"context":`...), context...)
 	}

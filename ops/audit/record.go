@@ -78,6 +78,9 @@ type Record struct {
 	// Policies determined the decision, by their ids, in the set of PolicyVersion.
 	Policies      []string `json:"policies,omitempty"`
 	PolicyVersion string   `json:"policy_version,omitempty"`
+	// Restrictions are the policies, by their ids, that say what must not be read of the
+	// table.
+	Restrictions []string `json:"restrictions,omitempty"`
 	// Context is what else was looked at: a JSON object.
 	Context json.RawMessage `json:"context,omitempty"`
 

@@ -90,22 +90,23 @@ type Identifier struct {
 
 // LoadTable is the answer to a create or a load, in pieces to be written one
 // after the other: a document may be large, so it is neither parsed nor copied.
-// Without a location the table is only staged.
-func LoadTable(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return splice(metadataLocation, metadata, `,"config":{}}`)
+// Without a location the table is only staged. The restrictions are what a reader must
+// keep to; nil is nothing.
+func LoadTable(metadataLocation string, metadata, restrictions []byte) ([][]byte, error) {
+	return splice(metadataLocation, metadata, restrictions, `,"config":{}`)
 }
 
 // CommittedTable is the answer to a commit, in pieces.
-func CommittedTable(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return splice(metadataLocation, metadata, `}`)
+func CommittedTable(metadataLocation string, metadata, restrictions []byte) ([][]byte, error) {
+	return splice(metadataLocation, metadata, restrictions, "")
 }
 
 // UnregisteredTable is the answer to an unregister, in pieces.
-func UnregisteredTable(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return splice(metadataLocation, metadata, `}`)
+func UnregisteredTable(metadataLocation string, metadata, restrictions []byte) ([][]byte, error) {
+	return splice(metadataLocation, metadata, restrictions, "")
 }
 
-func splice(metadataLocation string, metadata []byte, tail string) ([][]byte, error) {
+func splice(metadataLocation string, metadata, restrictions []byte, tail string) ([][]byte, error) {
 	head := []byte(`{"metadata":`)
 	if metadataLocation != "" {
 		quoted, err := json.Marshal(metadataLocation)
@@ -115,5 +116,9 @@ func splice(metadataLocation string, metadata []byte, tail string) ([][]byte, er
 		head = append([]byte(`{"metadata-location":`), quoted...)
 		head = append(head, `,"metadata":`...)
 	}
-	return [][]byte{head, metadata, []byte(tail)}, nil
+	end := []byte(tail)
+	if restrictions != nil {
+		end = append(append(end, `,"read-restrictions":`...), restrictions...)
+	}
+	return [][]byte{head, metadata, append(end, '}')}, nil
 }

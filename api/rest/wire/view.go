@@ -71,5 +71,5 @@ func ParseRegisterView(body []byte) (*RegisterView, error) {
 
 // LoadView is the answer to all that shows a view, in pieces.
 func LoadView(metadataLocation string, metadata []byte) ([][]byte, error) {
-	return splice(metadataLocation, metadata, `,"config":{}}`)
+	return splice(metadataLocation, metadata, nil, `,"config":{}`)
 }

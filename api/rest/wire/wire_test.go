@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,18 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+type tableAnswer = func(location string, metadata, restrictions []byte) ([][]byte, error)
+
+func unrestricted(answer tableAnswer) func(string, []byte) ([][]byte, error) {
+	return func(location string, metadata []byte) ([][]byte, error) { return answer(location, metadata, nil) }
+}
+
+func restricted(answer tableAnswer) func(string, []byte) ([][]byte, error) {
+	return func(location string, metadata []byte) ([][]byte, error) {
+		return answer(location, metadata, []byte(`{"a":1}`))
+	}
+}
+
 // The document goes out byte for byte, whatever is in it.
 func TestSplicedTable(t *testing.T) {
 	t.Parallel()
@@ -41,11 +54,15 @@ func TestSplicedTable(t *testing.T) {
 		location string
 		fields   int
 	}{
-		"load":   {wire.LoadTable, location, 3},
-		"stage":  {wire.LoadTable, "", 2},
-		"commit": {wire.CommittedTable, location, 2},
-		"last":   {wire.UnregisteredTable, location, 2},
-		"view":   {wire.LoadView, location, 3},
+		"load":              {unrestricted(wire.LoadTable), location, 3},
+		"stage":             {unrestricted(wire.LoadTable), "", 2},
+		"commit":            {unrestricted(wire.CommittedTable), location, 2},
+		"last":              {unrestricted(wire.UnregisteredTable), location, 2},
+		"restricted load":   {restricted(wire.LoadTable), location, 4},
+		"restricted stage":  {restricted(wire.LoadTable), "", 3},
+		"restricted commit": {restricted(wire.CommittedTable), location, 3},
+		"restricted last":   {restricted(wire.UnregisteredTable), location, 3},
+		"view":              {wire.LoadView, location, 3},
 	} {
 		pieces, err := tc.make(tc.location, doc)
 		if err != nil {
@@ -55,6 +72,9 @@ func TestSplicedTable(t *testing.T) {
 		var got map[string]json.RawMessage
 		if err := json.Unmarshal(body, &got); err != nil || len(got) != tc.fields {
 			t.Fatalf("%s: %s: %v", name, body, err)
+		}
+		if has := string(got["read-restrictions"]); (has == `{"a":1}`) != strings.HasPrefix(name, "restricted") {
+			t.Errorf("%s: restrictions %s", name, has)
 		}
 		if !bytes.Equal(got["metadata"], doc) {
 			t.Errorf("%s: %s", name, got["metadata"])
