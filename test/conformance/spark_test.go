@@ -11,16 +11,21 @@ import (
 	"github.com/floeberg/floeberg/test/cluster"
 )
 
-// TestSpark does one job of SQL on the reference server and on floeberg: what a
-// user sees is the same.
-func TestSpark(t *testing.T) {
-	python := tool(t, "python.sh", "spark/requirements.txt")
-	jars := tool(t, "maven.sh", "spark/pom.xml")
-	ref := startReference(t)
-	c := cluster.Start(t, cluster.Options{})
-	rotation := c.Rotate(t)
+// sparkTools are what Spark is run with.
+type sparkTools struct {
+	// python has PySpark, and the folder jars has Iceberg's runtime.
+	python, jars string
+}
 
-	conf := map[string]string{
+func newSparkTools(t *testing.T) sparkTools {
+	t.Helper()
+	return sparkTools{python: tool(t, "python.sh", "spark/requirements.txt"), jars: tool(t, "maven.sh", "spark/pom.xml")}
+}
+
+// conf is a small Spark on this machine.
+func (s sparkTools) conf(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{
 		"spark.ui.enabled":             "false",
 		"spark.sql.shuffle.partitions": "2",
 		"spark.default.parallelism":    "2",
@@ -31,24 +36,41 @@ func TestSpark(t *testing.T) {
 		"spark.local.dir":              t.TempDir(),
 		"spark.sql.session.timeZone":   "UTC",
 	}
-	// The reference server gets the configuration that the page shows for floeberg.
-	shown := snippet(t, "Spark", ref.URL, cluster.Key)
-	maps.Copy(conf, properties(t, strings.ReplaceAll(shown, ".floeberg", ".theirs")))
-	maps.Copy(conf, properties(t, snippet(t, "Spark", rotation.URL, cluster.Key)))
-	// The page has Spark fetch the runtime; here it was fetched ahead of time.
+}
+
+// useRuntime puts the runtime that was fetched ahead of time in the place of the one
+// that the page has Spark fetch.
+func (s sparkTools) useRuntime(t *testing.T, conf map[string]string) {
+	t.Helper()
 	packages := conf["spark.jars.packages"]
 	delete(conf, "spark.jars.packages")
 	parts := strings.Split(packages, ":")
 	if len(parts) != 3 {
 		t.Fatalf("docs/clients.md names the runtime %q", packages)
 	}
-	conf["spark.jars"] = filepath.Join(jars, parts[1]+"-"+parts[2]+".jar")
+	conf["spark.jars"] = filepath.Join(s.jars, parts[1]+"-"+parts[2]+".jar")
 	if _, err := os.Stat(conf["spark.jars"]); err != nil {
 		t.Fatalf("docs/clients.md names another runtime than spark/pom.xml: %v", err)
 	}
+}
+
+// TestSpark does one job of SQL on the reference server and on floeberg: what a
+// user sees is the same.
+func TestSpark(t *testing.T) {
+	spark := newSparkTools(t)
+	ref := startReference(t)
+	c := cluster.Start(t, cluster.Options{})
+	rotation := c.Rotate(t)
+
+	conf := spark.conf(t)
+	// The reference server gets the configuration that the page shows for floeberg.
+	shown := snippet(t, "Spark", ref.URL, cluster.Key)
+	maps.Copy(conf, properties(t, strings.ReplaceAll(shown, ".floeberg", ".theirs")))
+	maps.Copy(conf, properties(t, snippet(t, "Spark", rotation.URL, cluster.Key)))
+	spark.useRuntime(t, conf)
 
 	out := filepath.Join(t.TempDir(), "results.json")
-	runJob(t, python, "spark/job.py", map[string]any{"conf": conf, "catalogs": []string{"theirs", "floeberg"}, "out": out})
+	runJob(t, spark.python, "spark/job.py", map[string]any{"conf": conf, "catalogs": []string{"theirs", "floeberg"}, "out": out})
 	steps := readSteps(t, out)
 	compare(t, steps["theirs"], steps["floeberg"], sparkDifferences())
 	c.AllServed(t, rotation)

@@ -37,6 +37,13 @@ def properties() -> dict[str, str]:
     return config
 
 
+def connect(**config) -> Catalog:
+    """A client that proves itself otherwise than by a key as its token."""
+    given = properties()
+    del given["token"]
+    return load_catalog("otherwise", **given, **config)
+
+
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     return load_catalog("floeberg", **properties())

@@ -5,17 +5,10 @@ import time
 
 import pyarrow as pa
 import pytest
-from conftest import properties
-from pyiceberg.catalog import load_catalog
+from conftest import connect
 from pyiceberg.exceptions import OAuthError, RESTError, UnauthorizedError
 
 CREDENTIAL = os.environ["FLOEBERG_TEST_CREDENTIAL"]
-
-
-def of(**config):
-    given = properties()
-    del given["token"]
-    return load_catalog("tokens", **given, **config)
 
 
 def ways():
@@ -38,7 +31,7 @@ def ways():
 
 @pytest.mark.parametrize("config", ways(), ids=["id and secret", "secret", "header"])
 def test_tokens_are_renewed(config):
-    catalog = of(**config)
+    catalog = connect(**config)
     namespace = f"tokens_{time.time_ns()}"
     catalog.create_namespace(namespace)
     schema = pa.schema([("n", pa.int64())])
@@ -54,4 +47,4 @@ def test_tokens_are_renewed(config):
 
 def test_a_wrong_credential_is_told():
     with pytest.raises((OAuthError, UnauthorizedError, RESTError)):
-        of(credential="key-0000000000000000:fb_wrong_0123456789abcdef").list_namespaces()
+        connect(credential="key-0000000000000000:fb_wrong_0123456789abcdef").list_namespaces()
