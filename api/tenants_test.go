@@ -62,7 +62,9 @@ func newTenants(t *testing.T) *tenants {
 		t.Fatal(err)
 	}
 	out := &tenants{Site: s, routes: append(protocol, managed...)}
-	out.Handler = s.Handler(s.Options("n1"), out.routes)
+	opts := s.Options("n1")
+	opts.ReadRestrictions = true
+	out.Handler = s.Handler(opts, out.routes)
 	s.PutPolicies("", tenantPolicies)
 	for _, tenant := range []string{"acme", "beta"} {
 		s.Log.Put(t, state.APIKeyKey(authn.HashKey(apitest.KeyOf(tenant))), &state.APIKey{Id: "id-" + tenant, Name: tenant, Tenant: tenant})
