@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,5 +163,27 @@ func TestAuditLogIsReopened(t *testing.T) {
 	}
 	if v, err := audit.Verify(t.Context(), []string{path, path + ".1"}, nil); err != nil || !v.OK {
 		t.Errorf("%+v %v", v, err)
+	}
+}
+
+// Who presents something in vain for a token is on record, with where it came from and
+// why, and without what it was.
+func TestWhoGetsNoTokenIsOnRecord(t *testing.T) {
+	t.Parallel()
+	n := startReady(t, t.TempDir(), flags{"bootstrap-key": adminKey})
+	const planted = "fb_PLANTED_0123456789abcdef"
+	res, err := n.client.PostForm(n.URL()+"/v1/oauth/tokens", url.Values{"grant_type": {"client_credentials"}, "client_id": {planted}, "client_secret": {planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	answer := n.must(t, 200, "GET", "/management/v1/audit?event=authentication", "")
+	var list management.AuditList
+	if err := json.Unmarshal([]byte(answer), &list); err != nil || res.StatusCode != 401 || len(list.Records) != 1 {
+		t.Fatalf("%s, %v: %s", res.Status, err, answer)
+	}
+	r := list.Records[0]
+	if r.Reason != "unknown" || r.Source != "127.0.0.1" || r.RequestID != res.Header.Get("X-Request-Id") || r.Decision != "deny" || strings.Contains(answer, "PLANTED") {
+		t.Error(answer)
 	}
 }

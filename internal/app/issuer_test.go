@@ -19,6 +19,7 @@ import (
 type issuer struct {
 	*httptest.Server
 	secret ed25519.PrivateKey
+	more   map[string]any // claims of its tokens
 }
 
 // newIssuer starts one whose certificate an authority made.
@@ -63,7 +64,7 @@ func (i *issuer) token(t *testing.T, audience, subject string, groups ...string)
 	}
 	text, err := jwt.Signed(signer).Claims(map[string]any{
 		"iss": i.URL, "aud": audience, "sub": subject, "name": subject, "groups": groups, "exp": time.Now().Add(time.Hour).Unix(),
-	}).Serialize()
+	}).Claims(i.more).Serialize()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,3 +136,26 @@ func TestIssuersAuthoritiesAreReadAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a claim says of who asks is what policies see, in the words that it is told.
+func TestTheTypeOfWhoAsks(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	provider, file := newIssuer(t, ca), filepath.Join(t.TempDir(), "ca")
+	write(t, file, ca.pem)
+	n := startReady(t, t.TempDir(), flags{
+		"bootstrap-key": adminKey, "oidc-issuer": provider.URL, "oidc-audience": "lake", "oidc-ca": file,
+		"oidc-groups-map": "crew=writer", "oidc-type-claim": "kind", "oidc-type-map": "robot=service",
+	})
+	n.must(t, 200, "PUT", policiesPath, `{"text":"`+
+		`permit (principal, action, resource) when { principal.type == \"service\" };`+
+		`permit (principal, action in Floeberg::Action::\"Read\", resource);"}`)
+	for kind, want := range map[string]int{"robot": 200, "service": 200, "user": 403, "ghost": 401} {
+		provider.more = map[string]any{"kind": kind}
+		user := &node{App: n.App, client: n.client, key: provider.token(t, "lake", "nansen", "crew")}
+		user.must(t, want, "POST", namespaces, fmt.Sprintf(`{"namespace":[%q]}`, kind))
+	}
+	provider.more = nil
+	(&node{App: n.App, client: n.client, key: provider.token(t, "lake", "nansen", "crew")}).must(t, 403, "POST", namespaces, `{"namespace":["x"]}`)
+	n.must(t, 200, "POST", namespaces, `{"namespace":["by_a_key"]}`)
+}
