@@ -90,7 +90,7 @@ func TestArrows(t *testing.T) {
 		"cmd":               nil, // everything
 		"internal/app":      nil,
 		"internal/certs":    {"internal/disk"},
-		"internal/config":   {"authz", "fsm", "internal/disk", "ops"}, // it knows what a key must look like, and a place for the audit log
+		"internal/config":   {"authz", "fsm", "internal/disk", "internal/secret", "ops"}, // it knows what a key must look like, and a place for the audit log
 		"internal/iceberg":  {},
 		"internal/disk":     {},
 		"internal/newest":   {},
@@ -105,8 +105,9 @@ func TestArrows(t *testing.T) {
 		"internal/catalog":  {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
 		"internal/identity": {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
 		"internal/policy":   {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/secret":   {"fsm"},
 		"internal/tasks":    {"fsm", "internal/iceberg", "internal/storage"},
-		"api":               {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/disk", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/storage", "ops"},
+		"api":               {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/disk", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/secret", "internal/storage", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)
@@ -152,6 +153,7 @@ func TestHomes(t *testing.T) {
 		"github.com/cockroachdb/pebble":    {"fsm"},
 		"github.com/cedar-policy":          {"authz/cedar"},
 		"github.com/minio/minio-go":        {"internal/storage"},
+		"golang.org/x/crypto":              {"internal/secret"},
 		"golang.org/x/oauth2":              {"internal/storage"},
 		"golang.org/x/time":                {"api"},
 		"github.com/spf13/cobra":           {"cmd"},
