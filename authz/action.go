@@ -46,6 +46,8 @@ const (
 	ActionManageWarehouse Action = "ManageWarehouse"
 	ActionShowPolicies    Action = "ShowPolicies"
 	ActionManagePolicies  Action = "ManagePolicies"
+	ActionShowSecrets     Action = "ShowSecrets"
+	ActionManageSecrets   Action = "ManageSecrets"
 	ActionReadAudit       Action = "ReadAudit"
 )
 
@@ -81,7 +83,7 @@ func (a Action) Class() Class {
 		return ClassWrite
 	case ActionListKeys, ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
 		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup,
-		ActionShowPolicies, ActionManagePolicies:
+		ActionShowPolicies, ActionManagePolicies, ActionShowSecrets, ActionManageSecrets:
 		return ClassManage
 	case ActionReadAudit:
 		return ClassAudit

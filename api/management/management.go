@@ -54,6 +54,8 @@ type Options struct {
 	Restores Restores
 	// Audit is nil where nothing is on record.
 	Audit Audit
+	// Secrets is nil where none are kept.
+	Secrets Secrets
 }
 
 // api is the handlers' common ground.
@@ -65,6 +67,7 @@ type api struct {
 	backups  Backups
 	restores Restores
 	audit    Audit
+	secrets  Secrets
 }
 
 // Routes are the operations of operators.
@@ -81,8 +84,8 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Policies == nil {
 		return nil, errors.New("management: Policies is missing")
 	}
-	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores, audit: opts.Audit}
-	routes := slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes(), a.auditRoutes(), []serve.Route{
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores, audit: opts.Audit, secrets: opts.Secrets}
+	routes := slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes(), a.auditRoutes(), a.secretRoutes(), []serve.Route{
 		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
 		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
 
@@ -126,6 +129,7 @@ const (
 	pathKeys       = pathRoot + "/keys"
 	pathKey        = pathKeys + "/{key}"
 	pathPolicies   = pathRoot + "/policies"
+	pathSecrets    = pathRoot + "/secrets"
 	pathTasks      = pathRoot + "/tasks"
 	pathTask       = pathTasks + "/{task}"
 	pathCancelTask = pathTask + "/cancel"

@@ -19,6 +19,7 @@ import (
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg"
 	"github.com/floeberg/floeberg/internal/restore"
+	"github.com/floeberg/floeberg/internal/secret"
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/ops/audit"
 )
@@ -151,6 +152,12 @@ var other = []struct {
 	{archive.ErrDamaged, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
 	{archive.ErrForeign, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
 	{archive.ErrNewerFormat, verdict{status: http.StatusConflict, errorType: "DamagedBackupException"}},
+	// Where the cluster key is and what is wrong with it is for operators: they are told by
+	// the status and the log.
+	{secret.ErrRefused, verdict{status: http.StatusConflict, errorType: "SecretKeyException"}},
+	{secret.ErrNoKey, verdict{status: http.StatusConflict, errorType: "SecretKeyException"}},
+	{secret.ErrWrongKey, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", message: "This node can't read the cluster's secrets: its cluster key is another one; 'floeberg secret status' says which", retryAfter: retryUnavailable}},
+	{secret.ErrUnavailable, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", message: "The cluster's secrets can't be sealed or read now; 'floeberg secret status' says why", retryAfter: retryUnavailable}},
 	{storage.ErrUnavailable, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException", retryAfter: retryUnavailable}},
 	{storage.ErrDenied, verdict{status: http.StatusServiceUnavailable, errorType: "ServiceUnavailableException"}},
 	{middleware.ErrBodyTooLarge, verdict{status: http.StatusRequestEntityTooLarge, errorType: "ContentTooLargeException"}},

@@ -66,7 +66,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(), devCommand(), clusterCommand(), configCommand(), namespaceCommand(), tableCommand(), viewCommand(),
-		warehouseCommand(), keyCommand(), policyCommand(), taskCommand(), auditCommand(), backupCommand(), certCommand(), debugCommand(), openapiCommand(), versionCommand(),
+		warehouseCommand(), keyCommand(), policyCommand(), taskCommand(), auditCommand(), backupCommand(), secretCommand(), certCommand(), debugCommand(), openapiCommand(), versionCommand(),
 	)
 	return root
 }

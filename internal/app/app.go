@@ -29,6 +29,7 @@ import (
 	"github.com/floeberg/floeberg/internal/identity"
 	"github.com/floeberg/floeberg/internal/policy"
 	"github.com/floeberg/floeberg/internal/restore"
+	"github.com/floeberg/floeberg/internal/secret"
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/internal/tasks"
 	"github.com/floeberg/floeberg/ops"
@@ -84,7 +85,8 @@ type App struct {
 	replaced    atomic.Pointer[founding] // who is told when the whole state is another
 	tasks       atomic.Pointer[tasks.Runner]
 	audit       *audit.Log
-	issuers     *oidc.Client // asks identity providers; nil where there are none
+	issuers     *oidc.Client               // asks identity providers; nil where there are none
+	box         atomic.Pointer[secret.Box] // of the secrets in the state; nil while the node starts
 }
 
 // New makes a node that is not started.
@@ -143,6 +145,8 @@ func (a *App) Start(ctx context.Context) (err error) {
 		// The state, then the node that applies the log to it.
 		a.openState,
 		a.joinCluster,
+		// What is sealed in the state can be opened before anybody asks for it.
+		a.openSecrets,
 		// Others remember how far the audit log has come.
 		a.publishAudit,
 		// The store needs the state, which says where the warehouse is.
@@ -278,7 +282,7 @@ func (a *App) clusterOptions() cluster.Options {
 		Logger:   a.bare.With(slog.String("room", "cluster")),
 		Events:   clusterEvents(a.metrics),
 		Halt:     a.halt,
-		Services: map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport, auditService: a.answerAudit},
+		Services: map[string]cluster.Service{backupService: a.answerBackup, supportService: a.answerSupport, auditService: a.answerAudit, secretService: a.answerSecret},
 	}
 	if c.BootstrapExpect == 0 {
 		opts.BootstrapExpect = cluster.NeverFound
@@ -389,8 +393,9 @@ func (a *App) serveProtocol(context.Context) error {
 	}
 	managed, err := management.Routes(management.Options{
 		Catalog: cat, Keys: keys, Policies: policies, Backups: a.backups(), Restores: a.restorer,
-		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote, a.auditNote}},
+		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote, a.auditNote, a.secretNote}},
 		Audit:   auditedCluster{a.auditTrail(), a},
+		Secrets: a.box.Load(),
 	})
 	if err != nil {
 		return err
@@ -418,7 +423,7 @@ func (a *App) serveProtocol(context.Context) error {
 		Events:         apiEvents(a.metrics),
 		Ready:          a.Ready,
 		Audit:          a.audit,
-		Warnings:       func() []string { return slices.Concat(a.snapshotHints(), a.auditHints()) },
+		Warnings:       func() []string { return slices.Concat(a.snapshotHints(), a.auditHints(), a.secretHints()) },
 		Metrics:        a.metrics.Handler(),
 		Open:           append(rest.Open(open), described...),
 		RequestContext: cluster.WithRequestID,

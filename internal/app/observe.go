@@ -112,7 +112,7 @@ func (a *App) sources() ops.Sources {
 		Raft:         a.raftFigures,
 		Entities:     a.countEntities,
 		Certificates: a.certificateFigures,
-		Figures:      []func() []ops.Figure{a.logFigures, a.stateFigures, a.snapshotFigures, a.archiveFigures},
+		Figures:      []func() []ops.Figure{a.logFigures, a.stateFigures, a.snapshotFigures, a.archiveFigures, a.secretFigures},
 	}
 }
 

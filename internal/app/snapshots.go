@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -125,18 +124,5 @@ func MakeSnapshotKey(file string) (recipient string, err error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return "", fmt.Errorf("%s is there already: nothing is overwritten; name another file, or move it away", file)
-	case err != nil:
-		return "", err
-	}
-	if _, err := f.WriteString(text); err != nil {
-		return "", errors.Join(err, f.Close(), os.Remove(file))
-	}
-	if err := f.Sync(); err != nil {
-		return "", errors.Join(err, f.Close(), os.Remove(file))
-	}
-	return recipient, f.Close()
+	return recipient, makeKeyFile(file, text)
 }

@@ -32,6 +32,9 @@ func TestSupportHasNoSecrets(t *testing.T) {
 		"s3-access-key-id": "AKIDPLANTED", "s3-secret-access-key": "planted-s3-secret", "s3-endpoint": "http://user:planted-password@127.0.0.1:1",
 		"azure-account-key": base64.StdEncoding.EncodeToString([]byte("planted-azure-account-key")), "log-level": "debug",
 	}
+	clusterKey, _ := makeKey(t)
+	earlierKey, _ := makeKey(t)
+	set["secret-key"], set["secret-key-previous"] = "file://"+clusterKey, "file://"+earlierKey
 	secrets := []string{adminKey, gossip, "0123456789abcdef0123456789abcdef", "planted-s3-secret", "planted-password", set["azure-account-key"], "fb_planted_bearer_0123456789"}
 	for _, s := range config.Settings() {
 		if s.Secret && set[s.Name] == "" && s.Name != "azure-sas-token" { // that one excludes the other of its store
@@ -44,6 +47,14 @@ func TestSupportHasNoSecrets(t *testing.T) {
 	}
 	block, _ := pem.Decode(raw)
 	secrets = append(secrets, string(block.Bytes[:40]), strings.Split(string(raw), "\n")[1])
+
+	for _, file := range []string{clusterKey, earlierKey} {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, strings.TrimSpace(string(raw)))
+	}
 
 	nodes := threeNodes(t, set)
 	stranger := *nodes[0]

@@ -71,6 +71,11 @@ type Config struct {
 	InsecureNoAuth bool
 	// BootstrapKey is the first admin key of a new cluster; "" mints one.
 	BootstrapKey string
+	// SecretKey is the URL of the cluster key that secrets in the state are kept under;
+	// "" is that this node holds none.
+	SecretKey string
+	// SecretKeysPrevious are the URLs of those that were in its place before.
+	SecretKeysPrevious []string
 	// OIDC is whose tokens are accepted.
 	OIDC OIDC
 

@@ -131,18 +131,21 @@ func wants(t *testing.T) map[string]want {
 		"raft-snapshot-threshold":          {value: "1000", inFile: `1000`, got: func(c *config.Config) any { return c.RaftSnapshotThreshold }, want: 1000},
 		"raft-snapshot-interval":           {value: "10s", inFile: `"10s"`, got: func(c *config.Config) any { return c.RaftSnapshotInterval }, want: 10 * time.Second},
 		"raft-trailing-logs":               {value: "500", inFile: `500`, got: func(c *config.Config) any { return c.RaftTrailingLogs }, want: 500},
-		"insecure-cluster":                 on(func(c *config.Config) any { return c.InsecureCluster }),
-		"read-consistency":                 {value: "bounded", inFile: `"bounded"`, got: func(c *config.Config) any { return c.ReadConsistency }, want: config.Bounded},
-		"token-lifetime":                   {value: "10m", inFile: `"10m"`, got: func(c *config.Config) any { return c.TokenLifetime }, want: 10 * time.Minute},
-		"max-staleness":                    {value: "250ms", inFile: `"250ms"`, got: func(c *config.Config) any { return c.MaxStaleness }, want: 250 * time.Millisecond},
-		"verify-interval":                  {value: "1h30m", inFile: `"1h30m"`, got: func(c *config.Config) any { return c.VerifyInterval }, want: 90 * time.Minute},
-		"log-level":                        {value: "warn", inFile: `"warn"`, got: func(c *config.Config) any { return c.LogLevel }, want: slog.LevelWarn},
-		"log-format":                       {value: "json", inFile: `"json"`, got: func(c *config.Config) any { return c.LogFormat }, want: config.LogJSON},
-		"audit-log":                        {value: "stdout,/a/b", inFile: `["stdout", "/a/b"]`, got: func(c *config.Config) any { return []any{c.Audit.File, c.Audit.Stdout, c.Audit.Syslog} }, want: []any{"/a/b", true, ""}},
-		"audit-on-failure":                 {value: "count", inFile: `"count"`, got: func(c *config.Config) any { return c.Audit.OnFailure }, want: audit.Count},
-		"audit-file-mb":                    {value: "7", inFile: `7`, got: func(c *config.Config) any { return c.Audit.FileMB }, want: 7},
-		"audit-file-age":                   {value: "24h", inFile: `"24h"`, got: func(c *config.Config) any { return c.Audit.FileAge }, want: 24 * time.Hour},
-		"audit-files":                      {value: "0", inFile: `0`, got: func(c *config.Config) any { return c.Audit.Files }, want: 0},
+		"secret-key":                       str("hashivault://floeberg?engine=transit", func(c *config.Config) any { return c.SecretKey }),
+		"secret-key-previous": {value: "hashivault://a,hashivault://b", inFile: `["hashivault://a", "hashivault://b"]`, got: func(c *config.Config) any { return c.SecretKeysPrevious },
+			want: []string{"hashivault://a", "hashivault://b"}, with: map[string]string{"secret-key": "hashivault://c"}},
+		"insecure-cluster": on(func(c *config.Config) any { return c.InsecureCluster }),
+		"read-consistency": {value: "bounded", inFile: `"bounded"`, got: func(c *config.Config) any { return c.ReadConsistency }, want: config.Bounded},
+		"token-lifetime":   {value: "10m", inFile: `"10m"`, got: func(c *config.Config) any { return c.TokenLifetime }, want: 10 * time.Minute},
+		"max-staleness":    {value: "250ms", inFile: `"250ms"`, got: func(c *config.Config) any { return c.MaxStaleness }, want: 250 * time.Millisecond},
+		"verify-interval":  {value: "1h30m", inFile: `"1h30m"`, got: func(c *config.Config) any { return c.VerifyInterval }, want: 90 * time.Minute},
+		"log-level":        {value: "warn", inFile: `"warn"`, got: func(c *config.Config) any { return c.LogLevel }, want: slog.LevelWarn},
+		"log-format":       {value: "json", inFile: `"json"`, got: func(c *config.Config) any { return c.LogFormat }, want: config.LogJSON},
+		"audit-log":        {value: "stdout,/a/b", inFile: `["stdout", "/a/b"]`, got: func(c *config.Config) any { return []any{c.Audit.File, c.Audit.Stdout, c.Audit.Syslog} }, want: []any{"/a/b", true, ""}},
+		"audit-on-failure": {value: "count", inFile: `"count"`, got: func(c *config.Config) any { return c.Audit.OnFailure }, want: audit.Count},
+		"audit-file-mb":    {value: "7", inFile: `7`, got: func(c *config.Config) any { return c.Audit.FileMB }, want: 7},
+		"audit-file-age":   {value: "24h", inFile: `"24h"`, got: func(c *config.Config) any { return c.Audit.FileAge }, want: 24 * time.Hour},
+		"audit-files":      {value: "0", inFile: `0`, got: func(c *config.Config) any { return c.Audit.Files }, want: 0},
 	}
 }
 
@@ -470,6 +473,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	secrets := map[string]string{
 		"s3-secret-access-key": "hushed-s3", "bootstrap-key": "fb_hushed_0123456789", "gossip-key": gossipKey,
 		"azure-account-key": "aHVzaGVk", "azure-sas-token": "sv=1&sig=hushed",
+		"secret-key": "hashivault://hushed", "secret-key-previous": "hashivault://hushed-before",
 	}
 	for _, s := range config.Settings() {
 		if _, ok := secrets[s.Name]; s.Secret != ok {

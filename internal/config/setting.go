@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/secret"
 )
 
 // Setting is one thing that can be set, by whichever of its three spellings.
@@ -217,6 +218,14 @@ func nodeSettings() []Setting {
 		{
 			Name: "bootstrap-key", Note: "minted", Usage: "first admin key of a new cluster; better by environment", Secret: true,
 			parse: text(func(c *Config) *string { return &c.BootstrapKey }, authn.CheckKey),
+		},
+		{
+			Name: "secret-key", Usage: "cluster key that secrets in the state are kept under: file:///PATH, env://NAME or hashivault://KEY", Secret: true,
+			parse: text(func(c *Config) *string { return &c.SecretKey }, secret.CheckURL),
+		},
+		{
+			Name: "secret-key-previous", Usage: "cluster keys that were in its place before, comma-separated: what they keep can still be read", Secret: true,
+			parse: list(func(c *Config) *[]string { return &c.SecretKeysPrevious }, secret.CheckURL),
 		},
 		{
 			Name: "tls-cert", Usage: "certificate file of the HTTP listener",

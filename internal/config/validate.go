@@ -10,7 +10,7 @@ import (
 func (c *Config) validate() error {
 	for _, rule := range []func(*Config) error{
 		reachable, finding, authentication, tokens, clients, httpTLS, nodeToNode, s3Credentials, gcsCredentials,
-		azureCredentials, snapshots, files,
+		azureCredentials, snapshots, secretKeys, files,
 	} {
 		if err := rule(c); err != nil {
 			return err
@@ -103,6 +103,13 @@ func s3Credentials(c *Config) error {
 func snapshots(c *Config) error {
 	if c.SnapshotKey != "" && c.SnapshotStore == "" {
 		return problem("snapshot-store", "is needed beside --snapshot-key")
+	}
+	return nil
+}
+
+func secretKeys(c *Config) error {
+	if c.SecretKey == "" && len(c.SecretKeysPrevious) > 0 {
+		return problem("secret-key", "is needed beside --secret-key-previous: the key that is in their place now")
 	}
 	return nil
 }

@@ -43,6 +43,19 @@ func keepOwn(v *state.View, restored map[string]bool) ([]*command.Write, error) 
 	if err != nil {
 		return nil, err
 	}
+	// Data keys may be what the secrets of those warehouses are sealed with. Which one
+	// seals is said by the restored state.
+	known, err := v.DataKeys()
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range known.Keys {
+		data, err := state.Encode(rec)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, command.PutValue(state.DataKeyKey(rec.GetId()), data))
+	}
 	err = eachOwn(v, state.SpaceWarehouse, func(key []byte, value state.Value) error {
 		name, err := state.WarehouseName(key)
 		if err == nil && !restored[name] {

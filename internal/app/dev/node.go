@@ -57,6 +57,7 @@ func newNode(opts Options, p *place, i int) *node {
 			"--join", strings.Join(join, ","),
 			"--bootstrap-expect", fmt.Sprint(len(p.Nodes)),
 			"--warehouse", p.warehouse(),
+			"--secret-key", "file://" + filepath.ToSlash(p.secretKey()),
 		},
 		environ: nodeEnviron(opts.Environ, p.key),
 	}

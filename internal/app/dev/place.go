@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/secret"
 )
 
 // place is the folder of a cluster and what must be the same each time that it
@@ -36,6 +37,7 @@ type addresses struct {
 const (
 	placeFile   = "cluster.json"
 	keyFile     = "admin.key"
+	secretFile  = "secret.key"
 	snippetFile = "snippet.py"
 )
 
@@ -65,6 +67,9 @@ func (p *place) fill(opts Options) error {
 		return fmt.Errorf("making the folder: %w", err)
 	}
 	if err := p.readKey(); err != nil {
+		return err
+	}
+	if err := p.makeSecretKey(); err != nil {
 		return err
 	}
 	raw, err := os.ReadFile(filepath.Join(p.dir, placeFile))
@@ -127,6 +132,25 @@ func (p *place) readKey() error {
 	}
 	return nil
 }
+
+// makeSecretKey makes the cluster key that secrets are kept under, where there is none.
+func (p *place) makeSecretKey() error {
+	text, _ := secret.NewKey()
+	f, err := os.OpenFile(p.secretKey(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = f.WriteString(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("writing the cluster key: %w", err)
+	}
+	return nil
+}
+
+func (p *place) secretKey() string { return filepath.Join(p.dir, secretFile) }
 
 func (p *place) warehouseDir() string { return filepath.Join(p.dir, "warehouse") }
 
