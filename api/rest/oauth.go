@@ -238,6 +238,8 @@ func (o OpenOptions) refuse(g *gin.Context, err error) {
 	case errors.As(err, &refusal):
 	case errors.Is(err, identity.ErrInvalidClient):
 		refusal = invalidClient
+	case errors.Is(err, authn.ErrForeignToken):
+		refusal = &oauthError{status: http.StatusBadRequest, code: "invalid_grant", description: "The token is none of this catalog's: an identity provider's is renewed there"}
 	case errors.Is(err, identity.ErrInvalidGrant):
 		refusal = &oauthError{status: http.StatusBadRequest, code: "invalid_grant", description: "The token is not valid here, or is not this client's"}
 	default:

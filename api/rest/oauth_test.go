@@ -399,6 +399,8 @@ func TestRefusedTokensAreOnRecord(t *testing.T) {
 	d.revokeKey("gone")
 	const planted = "fb_PLANTED_0123456789"
 	parts := strings.Split(ofWriter, ".")
+	// As Java's client does with any token that has an end.
+	const ofAProvider = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJzdWIiOiJhIn0.AAAA"
 	for _, tc := range []struct {
 		adjust func(*http.Request)
 		values []string
@@ -411,12 +413,17 @@ func TestRefusedTokensAreOnRecord(t *testing.T) {
 		{nil, exchange(ofGone), "unknown"},
 		{nil, exchange(parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2]))), "bad_token"},
 		{basic("id-reader", keyOf("reader")), exchange(ofWriter), "others_token"},
+		{nil, exchange(ofAProvider), "foreign_token"},
+		{basic("id-reader", keyOf("reader")), exchange(ofAProvider), "foreign_token"},
 		{nil, []string{"grant_type", grantCredentials}, ""},
 		{nil, []string{"grant_type", "password", "client_secret", planted}, ""},
 		{nil, []string{"grant_type", grantCredentials, "client_secret", keyOf("reader")}, ""},
 	} {
 		d.noted = nil
 		w := form(h, tc.adjust, tc.values...)
+		if told := strings.Contains(w.Body.String(), "identity provider"); told != (tc.want == "foreign_token") {
+			t.Errorf("%s: %s", tc.want, w.Body)
+		}
 		var want []audit.Record
 		if tc.want != "" {
 			want = []audit.Record{{RequestID: w.Header().Get("X-Request-Id"), Source: "192.0.2.1", Reason: tc.want}}

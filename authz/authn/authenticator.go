@@ -37,6 +37,8 @@ var (
 	ErrExpiredToken = fmt.Errorf("%w: expired token", ErrUnauthenticated)
 	// ErrOthersToken is returned when the token is not of the one who presents it.
 	ErrOthersToken = fmt.Errorf("%w: another's token", ErrUnauthenticated)
+	// ErrForeignToken is returned when a token that no cluster gave is to be renewed.
+	ErrForeignToken = fmt.Errorf("%w: foreign token", ErrUnauthenticated)
 
 	// ErrChanged is returned when what an earlier answer rested on does not hold
 	// any more: ask again.
@@ -69,6 +71,8 @@ func Reason(err error) string {
 		return "expired_token"
 	case errors.Is(err, ErrOthersToken):
 		return "others_token"
+	case errors.Is(err, ErrForeignToken):
+		return "foreign_token"
 	case errors.Is(err, ErrUnavailable):
 		return "unavailable"
 	}

@@ -40,8 +40,8 @@ func issuerOf(clusterID string) string { return issuerPrefix + clusterID }
 // IsToken tells whether text has the form of a signed token, and so can't be an API key.
 func IsToken(text string) bool { return signed(text) }
 
-// given tells whether a token says that a cluster like this one signed it.
-func given(text string) bool {
+// IsGiven tells whether a token says that a cluster like this one signed it.
+func IsGiven(text string) bool {
 	t, err := parseToken(text)
 	var c claims
 	return err == nil && t.UnsafeClaimsWithoutVerification(&c) == nil && strings.HasPrefix(c.Issuer, issuerPrefix)

@@ -52,7 +52,7 @@ type WithTokens struct {
 
 // Authenticate returns who the credentials belong to.
 func (w WithTokens) Authenticate(ctx context.Context, c Credentials) (authz.Principal, error) {
-	if !c.Malformed && signed(c.Key) && !given(c.Key) {
+	if !c.Malformed && signed(c.Key) && !IsGiven(c.Key) {
 		return w.Tokens.Authenticate(ctx, c)
 	}
 	return w.Authenticator.Authenticate(ctx, c)

@@ -66,6 +66,11 @@ func (g *Grants) ForCredentials(ctx context.Context, c ClientCredentials) (*auth
 // client proves itself too, the other one may be too old to prove anything, as it is when
 // a client comes back to it after a pause; it must only be the client's own.
 func (g *Grants) ForToken(ctx context.Context, subject authn.Credentials, c *ClientCredentials) (*authn.Token, error) {
+	// A provider's is good here to its end, and renewed where it comes from: what was
+	// exchanged for it could be exchanged for ever.
+	if authn.IsToken(subject.Key) && !authn.IsGiven(subject.Key) {
+		return nil, refusedAs(ErrInvalidGrant, authn.ErrForeignToken)
+	}
 	p, err := g.prover.Prove(ctx, subject)
 	if c == nil {
 		if err != nil {
