@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -51,6 +52,9 @@ func Decode(body []byte, into any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrongType):
+		if number, is := strings.CutPrefix(wrongType.Value, "number "); is {
+			return Fault(wrongType.Field, "must be an integer of at most 64 bits, not %s", excerpt(number))
+		}
 		return Fault(wrongType.Field, "must be %s, not %s", typeName(wrongType), wrongType.Value)
 	case errors.As(err, &syntax):
 		return Fault("", "%s (at byte %d)", syntax.Error(), syntax.Offset)
@@ -74,7 +78,16 @@ func typeName(err *json.UnmarshalTypeError) string {
 	case reflect.Struct, reflect.Map:
 		return "an object"
 	}
-	return "a number"
+	return "an integer"
+}
+
+// excerpt is what is shown of a number, which can be of any length.
+func excerpt(number string) string {
+	const most = 32
+	if len(number) > most {
+		return number[:most] + "…"
+	}
+	return number
 }
 
 // Present is raw, or nil where the field was missing or null.

@@ -96,7 +96,10 @@ func (a *api) keyRoutes() []serve.Route {
 }
 
 func (a *api) createKey(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
-	var body CreateKey
+	var body struct {
+		CreateKey
+		ExpiresInSeconds *jsonbody.Integer `json:"expires_in_seconds"`
+	}
 	if err := jsonbody.Decode(c.Body, &body); err != nil {
 		return nil, err
 	}
@@ -147,7 +150,11 @@ func (a *api) revokeKey(ctx context.Context, c *serve.Call) (*serve.Reply, error
 }
 
 func (a *api) rotateKey(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
-	var body RotateKey
+	var body struct {
+		RotateKey
+		OverlapSeconds   *jsonbody.Integer `json:"overlap_seconds"`
+		ExpiresInSeconds *jsonbody.Integer `json:"expires_in_seconds"`
+	}
 	if err := jsonbody.Decode(c.Body, &body); err != nil {
 		return nil, err
 	}
@@ -170,7 +177,7 @@ func (a *api) rotateKey(ctx context.Context, c *serve.Call) (*serve.Reply, error
 }
 
 // seconds reads a duration; nil is not given.
-func seconds(field string, n *int64, least int64) (*time.Duration, error) {
+func seconds(field string, n *jsonbody.Integer, least jsonbody.Integer) (*time.Duration, error) {
 	if n == nil {
 		return nil, nil
 	}

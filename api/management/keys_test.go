@@ -30,7 +30,7 @@ func TestKeysOverHTTP(t *testing.T) {
 	there := node(s, "n2")
 	post := func(path, body string) apitest.Ask { return apitest.Ask{Method: "POST", Path: path, Body: body} }
 
-	w := post(keys, `{"name":"etl","groups":["reader"],"expires_in_seconds":3600}`).Want(t, here, 200)
+	w := post(keys, `{"name":"etl","groups":["reader"],"expires_in_seconds":3600.0}`).Want(t, here, 200)
 	made := apitest.Decode[management.NewKey](t, w)
 	if got := w.Header().Get("Cache-Control"); got != "no-store" {
 		t.Errorf("an answer with a secret may be kept: %s", got)
@@ -41,7 +41,7 @@ func TestKeysOverHTTP(t *testing.T) {
 	if code := with(there, made.Key, "GET", warehouses); code != 200 {
 		t.Errorf("the new key on another node: %d", code)
 	}
-	next := apitest.Decode[management.NewKey](t, post(keys+"/"+made.ID+"/rotate", `{"overlap_seconds":0}`).Want(t, there, 200))
+	next := apitest.Decode[management.NewKey](t, post(keys+"/"+made.ID+"/rotate", `{"overlap_seconds":0e0}`).Want(t, there, 200))
 	if a, b := with(here, made.Key, "GET", warehouses), with(here, next.Key, "GET", warehouses); a != 401 || b != 200 {
 		t.Errorf("after a rotation without overlap: %d and %d", a, b)
 	}

@@ -194,7 +194,8 @@ func (a *api) putPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	}
 	var body struct {
 		PutPolicies
-		Text *string `json:"text"`
+		Text            *string           `json:"text"`
+		ExpectedVersion *jsonbody.Integer `json:"expected_version"`
 	}
 	if err := jsonbody.Decode(c.Body, &body); err != nil {
 		return nil, err
@@ -202,7 +203,11 @@ func (a *api) putPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if body.Text == nil {
 		return nil, jsonbody.Fault("text", "is missing")
 	}
-	return shownPolicies(a.policies.Put(ctx, c.Change(), asker(c), policy.Put{Scope: scope, Text: *body.Text, Terms: body.terms()}))
+	terms, err := body.terms(body.ExpectedVersion)
+	if err != nil {
+		return nil, err
+	}
+	return shownPolicies(a.policies.Put(ctx, c.Change(), asker(c), policy.Put{Scope: scope, Text: *body.Text, Terms: terms}))
 }
 
 func (a *api) rollbackPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
@@ -210,18 +215,36 @@ func (a *api) rollbackPolicies(ctx context.Context, c *serve.Call) (*serve.Reply
 	if err != nil {
 		return nil, err
 	}
-	var body RollbackPolicies
+	var body struct {
+		RollbackPolicies
+		Version         *jsonbody.Integer `json:"version"`
+		ExpectedVersion *jsonbody.Integer `json:"expected_version"`
+	}
 	if err := jsonbody.Decode(c.Body, &body); err != nil {
 		return nil, err
 	}
 	if body.Version == nil {
 		return nil, jsonbody.Fault("version", "is missing")
 	}
-	return shownPolicies(a.policies.Rollback(ctx, c.Change(), asker(c), scope, *body.Version, body.terms()))
+	version, err := body.Version.Natural("version")
+	if err != nil {
+		return nil, err
+	}
+	terms, err := body.terms(body.ExpectedVersion)
+	if err != nil {
+		return nil, err
+	}
+	return shownPolicies(a.policies.Rollback(ctx, c.Change(), asker(c), scope, version, terms))
 }
 
-func (t PolicyTerms) terms() policy.Terms {
-	return policy.Terms{Expect: t.ExpectedVersion, Comment: t.Comment, Force: t.Force}
+func (t PolicyTerms) terms(expected *jsonbody.Integer) (policy.Terms, error) {
+	out := policy.Terms{Comment: t.Comment, Force: t.Force}
+	if expected == nil {
+		return out, nil
+	}
+	version, err := expected.Natural("expected_version")
+	out.Expect = &version
+	return out, err
 }
 
 // asker is who changes policies, and from where.

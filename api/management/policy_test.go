@@ -82,7 +82,7 @@ func TestPolicies(t *testing.T) {
 	if v := apitest.Decode[management.PolicyVersion](t, rollback.Want(t, h, 200)); v.Version != 2 || *v.RolledBackTo != 0 || *v.Text != cedar.DefaultText {
 		t.Errorf("got %+v", v)
 	}
-	rollback.Body = `{"version":7}`
+	rollback.Body = `{"version":7.0}`
 	rollback.WantError(t, h, 404, "NoSuchPolicyVersionException")
 	apitest.Ask{Method: "GET", Path: policiesPath + "?version=9"}.WantError(t, h, 404, "NoSuchPolicyVersionException")
 

@@ -62,7 +62,8 @@ func (a *api) tryPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	}
 	var body struct {
 		TryPolicies
-		Text *string `json:"text"`
+		Text *string          `json:"text"`
+		Last jsonbody.Integer `json:"last"`
 	}
 	if err := jsonbody.Decode(c.Body, &body); err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (a *api) tryPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err := c.Authorize(ctx, authz.ActionReadAudit, onCluster(c)); err != nil {
 		return nil, err
 	}
-	records, missing, err := a.lastDecisions(ctx, scope, body.Last)
+	records, missing, err := a.lastDecisions(ctx, scope, int(body.Last))
 	if err != nil {
 		return nil, err
 	}

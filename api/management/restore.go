@@ -101,14 +101,21 @@ func (a *api) startRestore(ctx context.Context, c *serve.Call) (*serve.Reply, er
 	if a.restores == nil {
 		return nil, backup.ErrNoStore
 	}
-	var body RestoreRequest
+	var body struct {
+		RestoreRequest
+		ToIndex jsonbody.Integer `json:"to_index"`
+	}
 	if err := jsonbody.Decode(c.Body, &body); err != nil {
+		return nil, err
+	}
+	index, err := body.ToIndex.Natural("to_index")
+	if err != nil {
 		return nil, err
 	}
 	request := restore.Request{
 		ID: cmp.Or(body.ID, c.Change().Key, uuid.NewString()), Principal: c.Principal.ID,
 		From: body.From, ClusterID: body.ClusterID, Snapshot: body.Snapshot,
-		ToIndex: body.ToIndex, ToEnd: body.ToEnd,
+		ToIndex: index, ToEnd: body.ToEnd,
 	}
 	if body.Snapshot == backup.NewestID {
 		request.Snapshot = ""

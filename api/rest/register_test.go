@@ -161,7 +161,8 @@ func TestBodiesOfTableOperations(t *testing.T) {
 		{table + "/metrics", `{"report-type":"gossip"}`, `field "report-type" must be scan-report or commit-report`},
 		{table + "/metrics", strings.Replace(commitReport, `"operation":"append",`, ``, 1), `field "operation" is missing`},
 		{table + "/metrics", strings.Replace(scanReport, `"schema-id":0,`, ``, 1), `field "schema-id" is missing`},
-		{table + "/metrics", strings.Replace(scanReport, `"snapshot-id":1`, `"snapshot-id":"1"`, 1), `field "snapshot-id" must be a number`},
+		{table + "/metrics", strings.Replace(scanReport, `"snapshot-id":1`, `"snapshot-id":"1"`, 1), `field "snapshot-id" must be an integer, not string`},
+		{table + "/metrics", strings.Replace(scanReport, `"snapshot-id":1`, `"snapshot-id":1.5`, 1), `field "snapshot-id" must be an integer of at most 64 bits, not 1.5`},
 		{table + "/metrics", strings.Replace(scanReport, `nanoseconds`, `moons`, 1), `field "metrics.total-planning-duration.time-unit"`},
 		{table + "/metrics", strings.Replace(commitReport, `"unit":"count",`, ``, 1), `field "metrics.attempts" must be a counter`},
 		{table + "/metrics", strings.Replace(commitReport, `"value":1`, `"value":-1`, 1), `must not be negative`},
@@ -184,10 +185,15 @@ func TestReportedMetrics(t *testing.T) {
 		ask{method: "POST", path: table + "/metrics", body: body, header: key("not a key, and not looked at")}.want(t, h, 204)
 	}
 	ask{method: "POST", path: tables + "/x/metrics", body: scanReport}.wantError(t, h, 404, "NoSuchTableException")
+	// Clients that have one kind of number write 1.0 for 1, and mean it.
+	ask{method: "POST", path: table + "/metrics", body: strings.Replace(scanReport, `"snapshot-id":1`, `"snapshot-id":9007199254740993.0`, 1)}.want(t, h, 204)
 	large := strings.Replace(scanReport, `"term":"x"`, `"term":"`+strings.Repeat("x", 256<<10)+`"`, 1)
 	ask{method: "POST", path: table + "/metrics", body: large}.wantError(t, h, 413, "ContentTooLargeException")
 	got, err := c.(*catalog.Catalog).TableReports(t.Context(), catalog.Read{}, "default", catalog.Identifier{Namespace: catalog.Namespace{"a"}, Name: "t"})
-	if err != nil || len(got) != 2 || string(got[0].Body) != commitReport || got[0].Counters["attempts"] != 1 || got[0].Operation != "append" || got[1].Kind != catalog.ScanReport {
+	if err != nil || len(got) != 3 || got[0].SnapshotID != 9007199254740993 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got = got[1:]; string(got[0].Body) != commitReport || got[0].Counters["attempts"] != 1 || got[0].Operation != "append" || got[1].Kind != catalog.ScanReport {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

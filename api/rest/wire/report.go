@@ -33,12 +33,12 @@ type Timer struct {
 type rawReport struct {
 	Kind           *string               `json:"report-type"`
 	TableName      *string               `json:"table-name"`
-	SnapshotID     *int64                `json:"snapshot-id"`
+	SnapshotID     *jsonbody.Integer     `json:"snapshot-id"`
 	Filter         json.RawMessage       `json:"filter"`
-	SchemaID       *int                  `json:"schema-id"`
-	FieldIDs       *[]int                `json:"projected-field-ids"`
+	SchemaID       *jsonbody.Integer     `json:"schema-id"`
+	FieldIDs       *[]jsonbody.Integer   `json:"projected-field-ids"`
 	FieldNames     *[]string             `json:"projected-field-names"`
-	SequenceNumber *int64                `json:"sequence-number"`
+	SequenceNumber *jsonbody.Integer     `json:"sequence-number"`
 	Operation      *string               `json:"operation"`
 	Metrics        *map[string]rawMetric `json:"metrics"`
 	Metadata       map[string]string     `json:"metadata"`
@@ -46,11 +46,11 @@ type rawReport struct {
 
 // rawMetric is a counter or a timer.
 type rawMetric struct {
-	Unit     *string `json:"unit"`
-	Value    *int64  `json:"value"`
-	TimeUnit *string `json:"time-unit"`
-	Count    *int64  `json:"count"`
-	Total    *int64  `json:"total-duration"`
+	Unit     *string           `json:"unit"`
+	Value    *jsonbody.Integer `json:"value"`
+	TimeUnit *string           `json:"time-unit"`
+	Count    *jsonbody.Integer `json:"count"`
+	Total    *jsonbody.Integer `json:"total-duration"`
 }
 
 // ParseReport reads the body of a report.
@@ -82,7 +82,7 @@ func ParseReport(body []byte) (*Report, error) {
 			return nil, jsonbody.Fault(f.name, "is missing")
 		}
 	}
-	out := &Report{Kind: *raw.Kind, SnapshotID: *raw.SnapshotID, Counters: map[string]int64{}, Timers: map[string]Timer{}}
+	out := &Report{Kind: *raw.Kind, SnapshotID: int64(*raw.SnapshotID), Counters: map[string]int64{}, Timers: map[string]Timer{}}
 	if raw.Operation != nil {
 		out.Operation = *raw.Operation
 	}
@@ -100,7 +100,7 @@ func (r *Report) add(field, name string, m rawMetric) error {
 		if *m.Value < 0 {
 			return jsonbody.Fault(field+".value", "must not be negative")
 		}
-		r.Counters[name] = *m.Value
+		r.Counters[name] = int64(*m.Value)
 		return nil
 	case m.TimeUnit != nil && m.Count != nil && m.Total != nil:
 		unit, ok := timeUnits[strings.ToLower(*m.TimeUnit)]
@@ -111,10 +111,10 @@ func (r *Report) add(field, name string, m rawMetric) error {
 			return jsonbody.Fault(field, "must not be negative")
 		}
 		total := time.Duration(math.MaxInt64)
-		if *m.Total <= int64(total/unit) {
+		if int64(*m.Total) <= int64(total/unit) {
 			total = time.Duration(*m.Total) * unit
 		}
-		r.Timers[name] = Timer{Count: *m.Count, Total: total}
+		r.Timers[name] = Timer{Count: int64(*m.Count), Total: total}
 		return nil
 	}
 	return jsonbody.Fault(field, "must be a counter (unit, value) or a timer (time-unit, count, total-duration)")
