@@ -1,6 +1,9 @@
 package authz
 
-import "github.com/floeberg/floeberg/authz/restriction"
+import (
+	"github.com/floeberg/floeberg/authz/restriction"
+	"github.com/floeberg/floeberg/fsm/state"
+)
 
 // Ruling is what was decided about a request, and on what grounds.
 type Ruling struct {
@@ -28,7 +31,7 @@ type Ruling struct {
 type Filter interface {
 	// Allows decides about the entry of a name.
 	Allows(name string) bool
-	// Names are the only names that can be allowed, in byte order; ok is false where
-	// others can be too.
-	Names() (names []string, ok bool)
+	// Ranges are where all names are that can be allowed, in byte order and apart from
+	// each other: what is elsewhere need not be looked at.
+	Ranges() []state.NameRange
 }

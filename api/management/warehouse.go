@@ -35,7 +35,7 @@ func (a *api) listWarehouses(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	}
 	defer list.Close()
 	out := Warehouses{Warehouses: []Warehouse{}}
-	out.NextPageToken, err = list.Each(func(wh *catalog.WarehouseInfo) error {
+	out.NextPageToken, err = list.Each(ctx, func(wh *catalog.WarehouseInfo) error {
 		out.Warehouses = append(out.Warehouses, warehouse(wh))
 		return nil
 	})

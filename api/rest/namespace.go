@@ -21,7 +21,7 @@ func (a *api) listNamespaces(ctx context.Context, c *serve.Call) (*serve.Reply, 
 	if err != nil {
 		return nil, err
 	}
-	return listing(list, "namespaces", func(dst []byte, path catalog.Namespace) []byte {
+	return listing(c, list, "namespaces", func(dst []byte, path catalog.Namespace) []byte {
 		return wire.AppendNamespace(dst, path)
 	}), nil
 }

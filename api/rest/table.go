@@ -23,7 +23,7 @@ func (a *api) listTables(ctx context.Context, c *serve.Call) (*serve.Reply, erro
 	if err != nil {
 		return nil, err
 	}
-	return identifiers(list), nil
+	return identifiers(c, list), nil
 }
 
 func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

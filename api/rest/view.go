@@ -23,7 +23,7 @@ func (a *api) listViews(ctx context.Context, c *serve.Call) (*serve.Reply, error
 	if err != nil {
 		return nil, err
 	}
-	return identifiers(list), nil
+	return identifiers(c, list), nil
 }
 
 func (a *api) createView(ctx context.Context, c *serve.Call) (*serve.Reply, error) {

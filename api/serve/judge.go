@@ -59,13 +59,8 @@ func (c *Call) Sees(ctx context.Context, action authz.Action, resource authz.Res
 
 // Filtered is a filter of few entries, each of which is decided about alone.
 func (c *Call) Filtered(ctx context.Context, action authz.Action, entry func(name string) authz.Resource) catalog.Filter {
-	return oneByOne(func(name string) bool { return c.sees(ctx, action, entry(name)) })
+	return catalog.FilterFunc(func(name string) bool { return c.sees(ctx, action, entry(name)) })
 }
-
-type oneByOne func(name string) bool
-
-func (f oneByOne) Allows(name string) bool        { return f(name) }
-func (oneByOne) Names() (names []string, ok bool) { return nil, false }
 
 // Asking is the question whether who asks may do something, by what is known of the
 // call.

@@ -162,6 +162,6 @@ func FuzzCompile(f *testing.F) {
 			sets = Sets{Warehouse: s}
 		}
 		sets.Explain(about("u", "LoadTable", table(scope, "a", "t")))
-		sets.Filter(about("u", "LoadTable", namespace("w", "a")), "Table").Names()
+		sets.Filter(about("u", "LoadTable", namespace("w", "a")), "Table").Ranges()
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/fsm/state"
 )
 
 // What is drawn from is small, so that policies and requests meet often.
@@ -213,20 +214,97 @@ func TestTheIndexLeavesOutWhatDoesNotMatter(t *testing.T) {
 	})
 }
 
-// A filter decides of each entry what would be decided of it alone.
+// drawnEntryCondition looks at the entries of a place in ways that differ from entry
+// to entry, or fail, alone or with each other.
+func drawnEntryCondition(t *rapid.T, in authz.Resource, kind authz.Kind, deep int) string {
+	name := rapid.SampledFrom(entryNames[1:]).Draw(t, "name")
+	one := in
+	one.Kind, one.Name = kind, name
+	if kind == authz.KindNamespace {
+		one.Namespace, one.Name = append(slices.Clone(in.Namespace), name), ""
+	}
+	uid, other := resourceUID(one).String(), resourceUID(drawnResource(t, "other")).String()
+	leaves := []string{
+		fmt.Sprintf("resource.name == %q", name), fmt.Sprintf("%q != resource.name", name), `resource.name like "s*"`, `resource.name like "*e"`,
+		`resource.name like "sa*e*"`, fmt.Sprintf("resource.name like %q", name), `["sales", "x", "%"].contains(resource.name)`, `["sales", 1].contains(resource.name)`,
+		"resource == " + uid, uid + " == resource", "resource in " + uid, "resource in " + other, "resource in [" + uid + ", " + other + "]", "resource != " + other,
+		"[" + uid + "].contains(resource)", "resource has name", "resource has namespace", `resource.namespace.name == "a"`, `resource.top == "a"`, `resource.top like "s*"`, `resource.warehouse.name == "w"`,
+		"resource is Floeberg::Table", "resource is Floeberg::Namespace in " + other, "resource.name == 1", "resource.name", "resource.nothing == 1",
+		"context.referenced_by.contains(resource)", `context.source_ip.isInRange(ip("10.0.0.0/8"))`, `context.access == "write"`,
+		`principal has tenant && principal.tenant.name == resource.name`, "principal.tenant in resource.warehouse", "true", "false", "1 == resource.name",
+		`{"a": resource.name}.a like "s*"`, "9223372036854775807 + 1 > 0", uid + `.name == resource.name`,
+	}
+	leaf := rapid.SampledFrom(leaves).Draw(t, "leaf")
+	if deep == 0 {
+		return leaf
+	}
+	sub := func() string { return "(" + drawnEntryCondition(t, in, kind, deep-1) + ")" }
+	switch rapid.IntRange(0, 5).Draw(t, "form") {
+	case 0:
+		return sub() + " && " + sub()
+	case 1:
+		return sub() + " || " + sub()
+	case 2:
+		return "!" + sub()
+	case 3:
+		return "if " + sub() + " then " + sub() + " else " + sub()
+	}
+	return leaf
+}
+
+// entryNames are names of entries; the first can't be written into a policy as it is.
+var entryNames = []string{"sa\xff", "a", "sales", "sale", "s", "a/b", "%", "?", "\x00", "x"}
+
+func drawnEntryPolicies(t *rapid.T, scope string, in authz.Resource, kind authz.Kind) *Set {
+	var text strings.Builder
+	for range rapid.IntRange(0, 4).Draw(t, "policies of "+scope) {
+		text.WriteString(drawnPolicy(t) + "\n")
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "policies of entries of "+scope) {
+		effect := rapid.SampledFrom([]string{"permit", "permit", "forbid"}).Draw(t, "effect")
+		head := rapid.SampledFrom([]string{"resource", "resource is Floeberg::Table", "resource in " + resourceUID(in).String()}).Draw(t, "head")
+		fmt.Fprintf(&text, "%s(principal, action, %s)", effect, head)
+		for range rapid.IntRange(0, 2).Draw(t, "conditions") {
+			fmt.Fprintf(&text, " %s { %s }", rapid.SampledFrom([]string{"when", "when", "unless"}).Draw(t, "how"), drawnEntryCondition(t, in, kind, 2))
+		}
+		text.WriteString(";\n")
+	}
+	s, err := Load(text.String(), scope)
+	if err != nil {
+		t.Fatalf("%s: %v", &text, err)
+	}
+	return s
+}
+
+func textOf(s *Set) string {
+	var b strings.Builder
+	for _, p := range s.policies {
+		b.Write(p.compiled.MarshalCedar())
+		b.WriteString(";\n")
+	}
+	return b.String()
+}
+
+// A filter decides of each entry what would be decided of it alone, whatever fails,
+// and all that it allows is where it says.
 func TestAFilterDecidesAsOneByOne(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		s := Sets{Cluster: drawnSet(t, ""), Warehouse: drawnSet(t, "w")}
 		r := drawnRequest(t)
 		r.Resource = authz.Resource{Kind: authz.KindNamespace, Warehouse: rapid.SampledFrom(drawnHouses).Draw(t, "house"), Namespace: drawnPath(t, "place")}
 		kind := rapid.SampledFrom([]authz.Kind{authz.KindTable, authz.KindView, authz.KindNamespace}).Draw(t, "of")
 		if kind == authz.KindNamespace && rapid.Bool().Draw(t, "top") {
 			r.Resource = authz.Resource{Kind: authz.KindWarehouse, Warehouse: r.Resource.Warehouse}
 		}
+		s := Sets{Cluster: drawnEntryPolicies(t, "", r.Resource, kind), Warehouse: drawnEntryPolicies(t, "w", r.Resource, kind)}
 		f := s.Filter(r, kind)
-		names, only := f.Names()
-		for _, name := range append(slices.Clone(drawnNames), "other", "?", "a") {
+		ranges := f.Ranges()
+		for i, in := range ranges {
+			if in.To != "" && in.From >= in.To || i > 0 && (ranges[i-1].To == "" || ranges[i-1].To >= in.From) {
+				t.Fatalf("%q are not in order and apart", ranges)
+			}
+		}
+		for _, name := range slices.Concat(drawnNames, entryNames, []string{"other", "a"}) {
 			one := r
 			one.Resource = authz.Resource{Kind: kind, Warehouse: r.Resource.Warehouse, Namespace: r.Resource.Namespace, Name: name}
 			if kind == authz.KindNamespace {
@@ -234,14 +312,44 @@ func TestAFilterDecidesAsOneByOne(t *testing.T) {
 			}
 			want := s.Decide(one).Allowed
 			if got := f.Allows(name); got != want {
-				t.Fatalf("%+v: the filter says %v, alone it is %v", one, got, want)
+				t.Fatalf("%+v: the filter says %v, alone it is %v, by\n%s\n%s", one, got, want, textOf(s.Cluster), textOf(s.Warehouse))
 			}
-			if only && want != slices.Contains(names, name) {
-				t.Fatalf("%+v: %v, and the names are %v", one, want, names)
+			within := slices.ContainsFunc(ranges, func(in state.NameRange) bool { return in.From <= name && (in.To == "" || name < in.To) })
+			if want && !within {
+				t.Fatalf("%+v is allowed, and the ranges are %q", one, ranges)
 			}
-		}
-		if !slices.IsSorted(names) {
-			t.Fatalf("%v is not in order", names)
 		}
 	})
+}
+
+// What a listing looks at is where something can be allowed, as policies of the
+// usual kinds say it.
+func TestRangesOfAFilter(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		text string
+		want []state.NameRange
+	}{
+		{`permit(principal, action, resource);`, everyName},
+		{`permit(principal, action, resource in Floeberg::Namespace::"w/a") when { resource.name like "sales_*" };`, []state.NameRange{state.NamesWith("sales_")}},
+		{`permit(principal, action, resource) when { resource.name like "*_public" };`, everyName},
+		{`permit(principal, action, resource) when { resource.name == "a" || ["c", "b"].contains(resource.name) };`, []state.NameRange{state.OneName("a"), state.OneName("b"), state.OneName("c")}},
+		{`permit(principal, action, resource) when { resource.name like "a*" && resource.name like "ab*" } unless { resource.name == "abc" };`, []state.NameRange{state.NamesWith("ab")}},
+		{`permit(principal, action, resource) when { resource == Floeberg::Table::"w/a/x%2Fy" || resource == Floeberg::Table::"w/b/z" };`, []state.NameRange{state.OneName("x/y")}},
+		{`permit(principal, action, resource == Floeberg::Table::"w/a/t"); permit(principal, action, resource) when { resource.name like "b*" };`, []state.NameRange{state.NamesWith("b"), state.OneName("t")}},
+		{`permit(principal, action, resource) when { principal has tenant && resource.name like "b*" };`, nil},
+		{`permit(principal, action, resource) when { resource.top == "a" && resource is Floeberg::Table };`, everyName},
+		{`permit(principal, action, resource is Floeberg::View) when { resource.name like "b*" };`, nil},
+		{`permit(principal, action, resource) when { context.source_ip.isLoopback() && resource.name like "b*" };`, nil},
+		{`permit(principal, action, resource) when { context.access == "none" && resource.name like "b*" };`, []state.NameRange{state.NamesWith("b")}},
+		{`permit(principal, action, resource) when { resource.name like "b*" }; forbid(principal, action, resource) when { resource has top };`, nil},
+	} {
+		set, err := Load(tc.text, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (Sets{Cluster: set}).Filter(about("u", "LoadTable", namespace("w", "a")), authz.KindTable).Ranges(); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.text, got, tc.want)
+		}
+	}
 }

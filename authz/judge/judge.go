@@ -115,8 +115,8 @@ func (j *Judge) Filter(ctx context.Context, r authz.Request, kind authz.Kind) (a
 // nothing is the filter where policies can't be used.
 type nothing struct{}
 
-func (nothing) Allows(string) bool               { return false }
-func (nothing) Names() (names []string, ok bool) { return nil, true }
+func (nothing) Allows(string) bool        { return false }
+func (nothing) Ranges() []state.NameRange { return nil }
 
 // Recheck proves on what this node has shown that evidence still holds; see
 // authn.Keys.

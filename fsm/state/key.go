@@ -75,6 +75,10 @@ const (
 )
 
 func appendName(key []byte, name string) []byte {
+	return append(appendEscaped(key, name), escape, terminator)
+}
+
+func appendEscaped(key []byte, name string) []byte {
 	for i := 0; i < len(name); i++ {
 		if name[i] == escape {
 			key = append(key, escape, escapedNul)
@@ -82,7 +86,7 @@ func appendName(key []byte, name string) []byte {
 		}
 		key = append(key, name[i])
 	}
-	return append(key, escape, terminator)
+	return key
 }
 
 // cutName reads one name off the front of key.
@@ -172,6 +176,53 @@ func SpaceRange(space Space) KeyRange {
 // namespace's tables.
 func KeyIn(entries KeyRange, name string) []byte {
 	return appendName(bytes.Clone(entries.Start), name)
+}
+
+// NameIn is the name that a key has in a range of entries that go by one name.
+func NameIn(entries KeyRange, key []byte) (string, error) {
+	if !bytes.HasPrefix(key, entries.Start) {
+		return "", ErrBadKey
+	}
+	name, rest, err := cutName(key[len(entries.Start):])
+	if err == nil && len(rest) > 0 {
+		err = ErrBadKey
+	}
+	return name, err
+}
+
+// NameRange is all names n with From <= n < To in byte order; where To is "" it has
+// no end.
+type NameRange struct {
+	From, To string
+}
+
+// OneName is the range of one name.
+func OneName(name string) NameRange { return NameRange{From: name, To: name + "\x00"} }
+
+// One tells whether it is the range of one name.
+func (r NameRange) One() bool { return r.To == r.From+"\x00" }
+
+// NamesWith is the range of all names with a prefix.
+func NamesWith(prefix string) NameRange {
+	end := []byte(prefix)
+	for len(end) > 0 && end[len(end)-1] == 0xFF {
+		end = end[:len(end)-1]
+	}
+	if len(end) > 0 {
+		end[len(end)-1]++
+	}
+	return NameRange{From: prefix, To: string(end)}
+}
+
+// KeysIn is where the names of a range are in a range of entries that go by one name.
+func KeysIn(entries KeyRange, names NameRange) KeyRange {
+	// No name has a terminator before its end: what begins with the bytes of a name
+	// comes neither before that name nor after one that is greater.
+	out := KeyRange{Start: appendEscaped(bytes.Clone(entries.Start), names.From), End: entries.End}
+	if names.To != "" {
+		out.End = appendEscaped(bytes.Clone(entries.Start), names.To)
+	}
+	return out
 }
 
 // ClusterKey is where the cluster's identity is kept.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,6 +70,46 @@ func TestSiblingsSortByName(t *testing.T) {
 			t.Fatalf("namespaces %q and %q: %d instead of %d", a, b, got, want)
 		}
 	})
+}
+
+// A range of names holds the keys of those names and of no others.
+func TestRangesOfNames(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		path, name := paths.Draw(t, "path"), names.Draw(t, "name")
+		r := state.NameRange{From: names.Draw(t, "from"), To: names.Draw(t, "to")}
+		switch rapid.IntRange(0, 2).Draw(t, "of") {
+		case 1:
+			r = state.OneName(r.From)
+			if !r.One() {
+				t.Fatalf("%q is not one name", r)
+			}
+		case 2:
+			r = state.NamesWith(r.From)
+			// Where a prefix is of bytes that have no next one, the range goes on to the end.
+			if has := r.From <= name && name < r.To; r.To != "" && has != strings.HasPrefix(name, r.From) {
+				t.Fatalf("%q begins with %q: %v", name, r.From, has)
+			}
+		}
+		all := state.TablesOf("w", path)
+		key := state.TableKey("w", path, name)
+		want := r.From <= name && (r.To == "" || name < r.To)
+		if got := within(key, state.KeysIn(all, r)); got != want {
+			t.Fatalf("%q in %q: %v", name, r, got)
+		}
+		if got, err := state.NameIn(all, key); err != nil || got != name {
+			t.Fatalf("%q is %q, %v", name, got, err)
+		}
+		if !bytes.Equal(state.KeyIn(all, name), key) {
+			t.Fatalf("%q has two keys", name)
+		}
+	})
+	all := state.TablesOf("w", []string{"a"})
+	for _, key := range [][]byte{nil, all.Start, state.ViewKey("w", []string{"a"}, "t"), append(state.TableKey("w", []string{"a"}, "t"), "junk"...)} {
+		if name, err := state.NameIn(all, key); !errors.Is(err, state.ErrBadKey) {
+			t.Errorf("%x is the key of %q, %v", key, name, err)
+		}
+	}
 }
 
 // A range holds what it says and nothing of a neighbour, whatever the names are.

@@ -239,7 +239,7 @@ func mustLoad(t testing.TB, c *Catalog, parts ...string) *Table {
 func entries[T any](t rapid.TB, list *List[T]) (all []T, next string) {
 	t.Helper()
 	defer list.Close()
-	next, err := list.Each(func(entry T) error {
+	next, err := list.Each(context.Background(), func(entry T) error {
 		all = append(all, entry)
 		return nil
 	})

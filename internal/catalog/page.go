@@ -56,6 +56,13 @@ const (
 	scanChunk = 5000
 )
 
+// lookLimit is how many entries are looked at for one page, and then as far as to the
+// next one that is seen: where a condition hides nearly all of very many, a page ends
+// before it is full rather than keep a client, and a processor, for seconds. A token
+// tells of no entry that is hidden, and clients take an empty page for the last, so
+// there is no better place to go on from.
+const lookLimit = 1_000_000
+
 // List is a listing of one state that is read while it is written, so that what
 // a client gets may be larger than what a node wants to hold. It is closed
 // exactly once.
@@ -67,19 +74,19 @@ type List[T any] struct {
 	all    state.KeyRange
 	start  []byte
 	size   int    // the most entries; 0 is all
+	most   int    // the most entries that are looked at
 	filter Filter // nil lets all through
 	entry  func(key []byte) (T, error)
-	name   func(T) string
 }
 
 // newList makes a listing of a range, or the part of it that page asks for. The
 // view is the listing's from then on.
-func newList[T any](v *state.View, all state.KeyRange, page Page, entry func(key []byte) (T, error), name func(T) string) (*List[T], error) {
+func newList[T any](v *state.View, all state.KeyRange, page Page, entry func(key []byte) (T, error)) (*List[T], error) {
 	start, err := pageStart(all, page.Token)
 	if err != nil {
 		return nil, err
 	}
-	l := &List[T]{Index: v.Index, view: v, all: all, start: start, filter: page.Filter, entry: entry, name: name}
+	l := &List[T]{Index: v.Index, view: v, all: all, start: start, most: lookLimit, filter: page.Filter, entry: entry}
 	if page.Paged {
 		l.size = page.Size
 		if l.size <= 0 {
@@ -94,88 +101,132 @@ func newList[T any](v *state.View, all state.KeyRange, page Page, entry func(key
 func (l *List[T]) Close() { l.view.Close() }
 
 // Each calls fn for each entry in byte order until it returns an error, and
-// returns the token of the next page, "" where there is none. It is called once.
-func (l *List[T]) Each(fn func(T) error) (next string, err error) {
+// returns the token of the next page, "" where there is none. It is called once,
+// and gives up when ctx is done.
+func (l *List[T]) Each(ctx context.Context, fn func(T) error) (next string, err error) {
+	w := walk[T]{List: l, take: fn}
+	names := []state.NameRange{{}}
 	if l.filter != nil {
-		if names, ok := l.filter.Names(); ok {
-			return l.eachOf(names, fn)
-		}
+		names = l.filter.Ranges()
 	}
-	var last, at []byte
-	chunk := make([]T, 0, listChunk)
-	for seen, more := 0, true; more; {
-		chunk, more = chunk[:0], false
-		var failed error
-		full, scanned := false, 0
-		err := l.view.Scan(state.KeyRange{Start: l.start, End: l.all.End}, func(key []byte, _ state.Value) bool {
-			if more = len(chunk) == listChunk || scanned == scanChunk; more {
-				return false
-			}
-			at = append(at[:0], key...)
-			scanned++
-			entry, err := l.entry(key)
-			if err != nil {
-				failed = err
-				return false
-			}
-			if l.filter != nil && !l.filter.Allows(l.name(entry)) {
-				return true
-			}
-			// Only what is seen tells that there is more: a last page that is empty would
-			// tell of what is not.
-			if full = l.size > 0 && seen == l.size; full {
-				return false
-			}
-			chunk = append(chunk, entry)
-			last = append(last[:0], key...)
-			seen++
-			return true
-		})
-		if err := errors.Join(err, failed); err != nil {
-			return "", broken(err)
+	for _, r := range names {
+		keys := state.KeysIn(l.all, r)
+		if bytes.Compare(keys.End, l.start) <= 0 {
+			continue
 		}
-		for _, entry := range chunk {
-			if err := fn(entry); err != nil {
-				return "", err
-			}
+		if r.One() && l.filter != nil {
+			err = w.one(r.From)
+		} else {
+			err = w.through(ctx, keys)
 		}
-		if full {
-			return pageToken(l.all, last), nil
+		if err != nil {
+			return "", err
 		}
-		l.start = after(at)
+		if w.full {
+			return pageToken(l.all, w.last), nil
+		}
 	}
 	return "", nil
 }
 
-// eachOf is Each where nothing but some names can be seen: what else there is is
-// not even looked at, however much it is.
-func (l *List[T]) eachOf(names []string, fn func(T) error) (next string, err error) {
-	var last []byte
-	seen := 0
-	for _, name := range names {
-		key := state.KeyIn(l.all, name)
-		if bytes.Compare(key, l.start) < 0 {
-			continue
-		}
-		if _, ok, err := l.view.Get(key); err != nil {
-			return "", broken(err)
-		} else if !ok {
-			continue
-		}
-		if l.size > 0 && seen == l.size {
-			return pageToken(l.all, last), nil
-		}
-		entry, err := l.entry(key)
-		if err != nil {
-			return "", broken(err)
-		}
-		if err := fn(entry); err != nil {
-			return "", err
-		}
-		last = key
-		seen++
+// walk is a listing under way.
+type walk[T any] struct {
+	*List[T]
+	take   func(T) error
+	last   []byte // the key of the last entry that was seen
+	seen   int
+	looked int
+	full   bool
+}
+
+// through goes through a range of keys.
+func (w *walk[T]) through(ctx context.Context, keys state.KeyRange) error {
+	if bytes.Compare(keys.Start, w.start) < 0 {
+		keys.Start = w.start
 	}
-	return "", nil
+	chunk := make([]T, 0, listChunk)
+	for more := true; more && !w.full; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		chunk, more = chunk[:0], false
+		var failed error
+		var at []byte
+		looked := 0
+		err := w.view.Scan(keys, func(key []byte, _ state.Value) bool {
+			if more = len(chunk) == listChunk || looked == scanChunk; more {
+				return false
+			}
+			at = append(at[:0], key...)
+			looked++
+			w.looked++
+			var seen bool
+			if seen, failed = w.sees(key); failed != nil || !seen {
+				return failed == nil
+			}
+			// Only what is seen tells that there is more: a last page that is empty would
+			// tell of what is not.
+			if w.full = w.ends(); w.full {
+				return false
+			}
+			var entry T
+			if entry, failed = w.entry(key); failed != nil {
+				return false
+			}
+			chunk = append(chunk, entry)
+			w.last = append(w.last[:0], key...)
+			w.seen++
+			return true
+		})
+		if err := errors.Join(err, failed); err != nil {
+			return broken(err)
+		}
+		for _, entry := range chunk {
+			if err := w.take(entry); err != nil {
+				return err
+			}
+		}
+		keys.Start = after(at)
+	}
+	return nil
+}
+
+// ends tells whether the page ends before an entry that is seen.
+func (w *walk[T]) ends() bool {
+	return w.size > 0 && (w.seen == w.size || w.seen > 0 && w.looked > w.most)
+}
+
+// sees tells whether the entry of a key is seen.
+func (w *walk[T]) sees(key []byte) (bool, error) {
+	if w.filter == nil {
+		return true, nil
+	}
+	name, err := state.NameIn(w.all, key)
+	return err == nil && w.filter.Allows(name), err
+}
+
+// one looks for the entry of a name. Whether it is seen is found first, so that
+// what is hidden takes as long as what is not there.
+func (w *walk[T]) one(name string) error {
+	key := state.KeyIn(w.all, name)
+	if bytes.Compare(key, w.start) < 0 || !w.filter.Allows(name) {
+		return nil
+	}
+	if _, ok, err := w.view.Get(key); err != nil {
+		return broken(err)
+	} else if !ok {
+		return nil
+	}
+	if w.full = w.ends(); w.full {
+		return nil
+	}
+	entry, err := w.entry(key)
+	if err != nil {
+		return broken(err)
+	}
+	w.last = key
+	w.seen++
+	return w.take(entry)
 }
 
 // ListNamespaces returns the direct children of a namespace, or the top level
@@ -189,7 +240,7 @@ func (c *Catalog) ListNamespaces(ctx context.Context, read Read, warehouse strin
 	return list(ctx, c, read, warehouse, parent, page, state.ChildNamespaces, func(key []byte) (Namespace, error) {
 		_, path, err := state.NamespacePath(key)
 		return path, err
-	}, func(path Namespace) string { return path[len(path)-1] })
+	})
 }
 
 // ListTables returns the tables of a namespace in byte order.
@@ -197,7 +248,7 @@ func (c *Catalog) ListTables(ctx context.Context, read Read, warehouse string, p
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
-	return list(ctx, c, read, warehouse, path, page, state.TablesOf, identifiedBy(state.TableName), nameOf)
+	return list(ctx, c, read, warehouse, path, page, state.TablesOf, identifiedBy(state.TableName))
 }
 
 // ListViews returns the views of a namespace in byte order.
@@ -205,7 +256,7 @@ func (c *Catalog) ListViews(ctx context.Context, read Read, warehouse string, pa
 	if err := checkNamespace(path); err != nil {
 		return nil, err
 	}
-	return list(ctx, c, read, warehouse, path, page, state.ViewsOf, identifiedBy(state.ViewName), nameOf)
+	return list(ctx, c, read, warehouse, path, page, state.ViewsOf, identifiedBy(state.ViewName))
 }
 
 // identifiedBy reads an entry's key.
@@ -216,12 +267,10 @@ func identifiedBy(read func(key []byte) (warehouse string, namespace []string, n
 	}
 }
 
-func nameOf(id Identifier) string { return id.Name }
-
 // list lists what is inside a namespace; an empty one is the top.
 func list[T any](
 	ctx context.Context, c *Catalog, read Read, warehouse string, inside Namespace, page Page,
-	all func(warehouse string, path []string) state.KeyRange, entry func(key []byte) (T, error), name func(T) string,
+	all func(warehouse string, path []string) state.KeyRange, entry func(key []byte) (T, error),
 ) (*List[T], error) {
 	v, wh, err := c.look(ctx, read, warehouse)
 	if err != nil {
@@ -233,7 +282,7 @@ func list[T any](
 			return nil, err
 		}
 	}
-	l, err := newList(v, all(wh.Name, inside), page, entry, name)
+	l, err := newList(v, all(wh.Name, inside), page, entry)
 	if err != nil {
 		v.Close()
 		return nil, err

@@ -170,16 +170,23 @@ func TestPagesWhileEntriesComeAndGo(t *testing.T) {
 				}
 				page := Page{Paged: true, Size: rapid.IntRange(1, 7).Draw(t, "page size")}
 				may := func(string) bool { return true }
-				switch rapid.IntRange(0, 2).Draw(t, "filter") {
+				switch rapid.IntRange(0, 3).Draw(t, "filter") {
 				case 1:
 					may = func(n string) bool { return !strings.Contains(n, "b") }
-					page.Filter = filter{may: may}
+					page.Filter = FilterFunc(may)
 				case 2:
 					of := rapid.SliceOfN(name, 0, 8).Draw(t, "may be seen")
 					slices.Sort(of)
 					of = slices.Compact(of)
 					may = func(n string) bool { return slices.Contains(of, n) }
-					page.Filter = filter{may: may, names: of, only: true}
+					page.Filter = filter{may: may, ranges: only(of...)}
+				case 3:
+					prefix := name.Draw(t, "prefix")
+					may = func(n string) bool { return strings.HasPrefix(n, prefix) && !strings.HasSuffix(n, "b") || n == "\x00" }
+					page.Filter = filter{may: may, ranges: []state.NameRange{state.OneName("\x00"), state.NamesWith(prefix)}}
+					if strings.HasPrefix("\x00", prefix) || prefix < "\x00" {
+						page.Filter = filter{may: may, ranges: []state.NameRange{state.NamesWith(prefix)}}
+					}
 				}
 				seen := map[string]int{}
 				var order []string
@@ -236,13 +243,20 @@ func TestPagesWhileEntriesComeAndGo(t *testing.T) {
 
 // filter is what of a listing is seen.
 type filter struct {
-	may   func(name string) bool
-	names []string
-	only  bool
+	may    func(name string) bool
+	ranges []state.NameRange
 }
 
-func (f filter) Allows(name string) bool          { return f.may(name) }
-func (f filter) Names() (names []string, ok bool) { return f.names, f.only }
+func (f filter) Allows(name string) bool   { return f.may(name) }
+func (f filter) Ranges() []state.NameRange { return f.ranges }
+
+// only are the ranges of some names.
+func only(names ...string) (out []state.NameRange) {
+	for _, name := range names {
+		out = append(out, state.OneName(name))
+	}
+	return out
+}
 
 // Where few of very many entries are seen, the page is full of them all the same,
 // and the last one says that it is the last.
@@ -258,7 +272,10 @@ func TestAPageIsCutOfWhatIsSeen(t *testing.T) {
 	s.fill(t, keys...)
 	want := []string{"t000000", "t000999", "t004999", "t005000", "t005001", "t006000"}
 	may := func(n string) bool { return slices.Contains(want, n) }
-	for _, f := range []filter{{may: may}, {may: may, names: append([]string{"gone"}, want...), only: true}} {
+	for _, f := range []Filter{
+		FilterFunc(may), filter{may, only(append([]string{"gone"}, want...)...)},
+		filter{may, []state.NameRange{state.OneName("gone"), state.NamesWith("t000"), {From: "t0049", To: "t005001"}, {From: "t005001"}}},
+	} {
 		var got []string
 		page := Page{Paged: true, Size: 3, Filter: f}
 		for pages := 1; ; pages++ {
@@ -280,6 +297,80 @@ func TestAPageIsCutOfWhatIsSeen(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
+	}
+}
+
+// A page of very many entries of which nearly none is seen ends before it is full,
+// but never without an entry, and only where there is another one.
+func TestAPageThatLooksAtMuchEndsEarly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	mustNamespace(t, c, "a")
+	var keys [][]byte
+	for i := range 7 * scanChunk {
+		keys = append(keys, state.TableKey("default", []string{"a"}, fmt.Sprintf("t%06d", i)))
+	}
+	s.fill(t, keys...)
+	name := func(i int) string { return fmt.Sprintf("t%06d", i) }
+	want := []string{name(1), name(2), name(5 * scanChunk), name(5*scanChunk + 1), name(6 * scanChunk)}
+	looked := 0
+	page := Page{Paged: true, Size: 100, Filter: FilterFunc(func(n string) bool {
+		looked++
+		return slices.Contains(want, n)
+	})}
+	for pages, wanted := range [][]string{want[:2], want[2:3], want[3:]} {
+		looked = 0
+		list, err := c.ListTables(t.Context(), Read{}, "", Namespace{"a"}, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list.most = 2 * scanChunk
+		ids, next := entries(t, list)
+		var got []string
+		for _, id := range ids {
+			got = append(got, id.Name)
+		}
+		if !slices.Equal(got, wanted) || (next == "") != (pages == 2) || looked > 6*scanChunk {
+			t.Fatalf("page %d is %q, next %q, want %q; it looked at %d", pages, got, next, wanted, looked)
+		}
+		page.Token = next
+	}
+	// Without pages all of it is the answer.
+	list, err := c.ListTables(t.Context(), Read{}, "", Namespace{"a"}, Page{Filter: page.Filter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list.most = 1
+	if ids, next := entries(t, list); len(ids) != len(want) || next != "" {
+		t.Errorf("without pages: %d entries, next %q", len(ids), next)
+	}
+}
+
+// Nobody goes on to look for a client that has left.
+func TestAListingStopsWhenItsClientLeaves(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.node()
+	mustNamespace(t, c, "a")
+	var keys [][]byte
+	for i := range 2 * scanChunk {
+		keys = append(keys, state.TableKey("default", []string{"a"}, fmt.Sprintf("t%06d", i)))
+	}
+	s.fill(t, keys...)
+	ctx, leave := context.WithCancel(t.Context())
+	looked := 0
+	list, err := c.ListTables(ctx, Read{}, "", Namespace{"a"}, Page{Filter: FilterFunc(func(string) bool {
+		looked++
+		leave()
+		return false
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer list.Close()
+	if _, err := list.Each(ctx, func(Identifier) error { return nil }); !errors.Is(err, context.Canceled) || looked != scanChunk {
+		t.Errorf("%v after %d entries", err, looked)
 	}
 }
 
@@ -311,7 +402,7 @@ func TestAListingIsOfOneState(t *testing.T) {
 	}
 	defer list.Close()
 	seen := 0
-	next, err := list.Each(func(Identifier) error {
+	next, err := list.Each(t.Context(), func(Identifier) error {
 		if seen++; seen == 1 {
 			for _, key := range keys[n/2:] {
 				s.remove(t, key)
@@ -329,7 +420,7 @@ func TestAListingIsOfOneState(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if _, err := again.Each(func(Identifier) error { return broken }); !errors.Is(err, broken) {
+	if _, err := again.Each(t.Context(), func(Identifier) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -98,10 +98,19 @@ type Page struct {
 type Filter interface {
 	// Allows decides about the entry of a name, which is the last of its path.
 	Allows(name string) bool
-	// Names are the only names that can be allowed, in byte order; ok is false where
-	// others can be too.
-	Names() (names []string, ok bool)
+	// Ranges are where all names are that can be allowed, in byte order and apart from
+	// each other: what is elsewhere is not looked at.
+	Ranges() []state.NameRange
 }
+
+// FilterFunc is a filter that decides about each entry alone.
+type FilterFunc func(name string) bool
+
+// Allows implements Filter.
+func (f FilterFunc) Allows(name string) bool { return f(name) }
+
+// Ranges implements Filter: they are everywhere.
+func (FilterFunc) Ranges() []state.NameRange { return []state.NameRange{{}} }
 
 // NamespaceInfo is a namespace as clients see it.
 type NamespaceInfo struct {

@@ -18,7 +18,7 @@ func (c *Catalog) ListWarehouses(ctx context.Context, read Read, page Page) (*Li
 			return nil, err
 		}
 		return c.warehouse(v, name)
-	}, func(wh *WarehouseInfo) string { return wh.Name })
+	})
 	if err != nil {
 		v.Close()
 		return nil, err
