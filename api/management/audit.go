@@ -11,7 +11,7 @@ import (
 	"github.com/floeberg/floeberg/ops/audit"
 )
 
-// Audit is what all nodes have on record of the recent past.
+// Audit is what all nodes have on record.
 type Audit interface {
 	// Find returns records that come after a position, the newest first.
 	Find(ctx context.Context, q audit.Query, after audit.Position, most int) (*audit.Page, error)

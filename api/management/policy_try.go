@@ -18,6 +18,9 @@ import (
 const (
 	fewDecisions  = 1000
 	manyDecisions = 10_000
+	// manyPages bounds how far back they are looked for: each page may be a long look at
+	// the nodes' files that finds none.
+	manyPages = 20
 )
 
 // TryPolicies asks what a text would have made of what was asked for lately.
@@ -102,7 +105,7 @@ func (a *api) lastDecisions(ctx context.Context, warehouse string, most int) (re
 		return nil, nil, nil
 	}
 	q, after := audit.Query{Event: audit.Decision, Warehouse: warehouse}, audit.Position{}
-	for len(records) < most {
+	for pages := 0; pages < manyPages && len(records) < most; pages++ {
 		page, err := a.audit.Find(ctx, q, after, min(most-len(records), manyRecords))
 		if err != nil {
 			return nil, nil, err

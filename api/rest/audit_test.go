@@ -259,9 +259,9 @@ func BenchmarkAuditedDenial(b *testing.B) {
 
 func find(t testing.TB, log *audit.Log, q audit.Query, after audit.Position, most int) []audit.Record {
 	t.Helper()
-	found, err := log.Find(q, after, most)
+	found, err := log.Find(t.Context(), q, after, most)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return found.Records
 }

@@ -26,7 +26,7 @@ func auditCommand() *cobra.Command {
 func auditListCommand(connect connect) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List what is on record on all nodes of the recent past, the newest first",
+		Short: "List what is on record on all nodes, the newest first",
 		Args:  noArgs,
 	}
 	flags := cmd.Flags()

@@ -241,14 +241,10 @@ func TestARestartRemembers(t *testing.T) {
 	adjust := func(o *audit.FileOptions) { o.MaxBytes, o.Keep = 2000, 10 }
 	life(t, dir, c, 20, adjust)
 	log := open(t, audit.Options{Sinks: []audit.Sink{openFile(t, dir, c, adjust)}, Now: c.Now})
-	found, err := log.Find(audit.Query{Event: audit.Decision}, audit.Position{}, 100)
-	if err != nil || len(found) != 20 {
-		t.Fatalf("%d records, %v", len(found), err)
+	if found := find(t, log, audit.Query{Event: audit.Decision}, audit.Position{}, 100); len(found) != 20 {
+		t.Fatalf("%d records", len(found))
 	}
-	all, err := log.Find(audit.Query{}, audit.Position{}, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := find(t, log, audit.Query{}, audit.Position{}, 100)
 	for i, r := range all[1:] {
 		if !r.Time.Before(all[i].Time) {
 			t.Errorf("%v comes after %v", r.Time, all[i].Time)
@@ -256,5 +252,52 @@ func TestARestartRemembers(t *testing.T) {
 	}
 	if all[0].Event != audit.Begin {
 		t.Errorf("the newest is %+v", all[0])
+	}
+}
+
+// What memory does not hold any more is looked for in the files, those that were put
+// aside too, while more comes in and files are put aside.
+func TestOlderRecordsAreInTheFiles(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), newClock()
+	adjust := func(o *audit.FileOptions) { o.MaxBytes = 3000 }
+	life(t, dir, c, 50, adjust)
+	log := open(t, audit.Options{Sinks: []audit.Sink{openFile(t, dir, c, adjust)}, Now: c.Now, Recent: 10, OnFailure: audit.Refuse})
+	more := func() {
+		c.pass(time.Millisecond)
+		if err := log.Ensure(t.Context(), audit.Record{Event: audit.Decision, Decision: audit.Deny, Action: "LoadTable", Principal: "q"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 50 {
+		more()
+	}
+	if found := find(t, log, audit.Query{Principal: "p"}, audit.Position{}, 1000); len(found) != 50 {
+		t.Errorf("%d of 50 of the first life", len(found))
+	}
+	for _, size := range []int{1, 7, 1000} {
+		seen := map[audit.Position]bool{}
+		after := audit.Position{}
+		for {
+			page := find(t, log, audit.Query{Event: audit.Decision}, after, size)
+			for i := range page {
+				at := audit.PositionOf(&page[i])
+				if seen[at] || !after.Time.IsZero() && at.Time.After(after.Time) {
+					t.Fatalf("%+v comes twice, or out of order", at)
+				}
+				seen[at] = true
+			}
+			if len(page) == 0 {
+				break
+			}
+			after = audit.PositionOf(&page[len(page)-1])
+			more()
+		}
+		if len(seen) < 100 {
+			t.Errorf("pages of %d: %d records", size, len(seen))
+		}
+	}
+	if n := len(files(t, dir)); n < 5 {
+		t.Errorf("there are %d files", n)
 	}
 }

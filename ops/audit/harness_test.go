@@ -194,3 +194,12 @@ func heads(marks ...[]audit.Mark) []audit.Head {
 	}
 	return []audit.Head{h}
 }
+
+func find(t testing.TB, log *audit.Log, q audit.Query, after audit.Position, most int) []audit.Record {
+	t.Helper()
+	found, err := log.Find(t.Context(), q, after, most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Records
+}

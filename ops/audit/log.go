@@ -17,6 +17,8 @@ type Log struct {
 	opts    Options
 	writers []*writer
 	failed  *failures
+	kept    kept // the sink that older records are looked for in, or nil
+	looksAt int  // how much of it for one answer
 	end     sync.Once
 	ending  chan struct{}
 	ended   chan struct{}
@@ -35,7 +37,7 @@ func Open(opts Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		opts: opts, recent: newRing(opts.Recent), failed: newFailures(),
+		opts: opts, recent: newRing(opts.Recent), failed: newFailures(), looksAt: maxLookedAt,
 		ending: make(chan struct{}), ended: make(chan struct{}),
 	}
 	var chains []*chain
@@ -68,9 +70,10 @@ func Open(opts Options) (*Log, error) {
 
 // remember takes what an earlier process left into memory.
 func (l *Log) remember(k kept) error {
-	if len(l.recent.records) > 0 {
+	if l.kept != nil {
 		return nil
 	}
+	l.kept = k
 	lines, err := k.tail(maxRecentBytes)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -101,21 +102,74 @@ func (p Position) after(other Position) bool {
 	return strings.Compare(p.Node, other.Node) > 0
 }
 
-// Find returns records of this node that come after a position, the newest first,
-// at most so many.
-func (l *Log) Find(q Query, after Position, most int) ([]Record, error) {
+// maxLookedAt bounds what of its files a node looks through for one answer. The next
+// answer goes on from there.
+const maxLookedAt = 16 << 20
+
+// Found is what a node has found.
+type Found struct {
+	// Records are the newest first.
+	Records []Record
+	// Stopped is how far was looked, where that was not to the end; nil is that there is
+	// nothing older.
+	Stopped *Position
+}
+
+// Find returns records of this node that come after a position, at most so many. They
+// are looked for in memory, and then in the files of a sink that has some.
+func (l *Log) Find(ctx context.Context, q Query, after Position, most int) (*Found, error) {
 	l.mu.Lock()
 	recent := l.recent.all()
 	l.mu.Unlock()
-	out := []Record{}
-	err := newest(recent, func(r *Record) bool {
-		if len(out) >= most || !q.Since.IsZero() && r.Time.Before(q.Since) {
+	out := &Found{Records: []Record{}}
+	enough := false
+	see := func(r *Record) bool {
+		if enough = len(out.Records) >= most || !q.Since.IsZero() && r.Time.Before(q.Since); enough {
 			return false
 		}
 		if q.matches(r) && PositionOf(r).after(after) {
-			out = append(out, *r)
+			out.Records = append(out.Records, *r)
 		}
 		return true
+	}
+	var oldest time.Time // in memory
+	if first := (Record{}); len(recent) > 0 && json.Unmarshal(recent[0], &first) == nil && !after.Time.IsZero() && first.Time.After(after.Time) {
+		oldest, recent = first.Time, nil // it was all listed
+	}
+	err := newest(recent, func(r *Record) bool {
+		oldest = r.Time
+		return see(r)
+	})
+	if err != nil || enough || l.kept == nil {
+		return out, err
+	}
+	looked := 0
+	err = l.kept.back(ctx, earliest(oldest, after.Time, q.Until), func(raw []byte) bool {
+		line, err := ParseLine(raw)
+		switch {
+		case err != nil || line.Node != l.opts.Node: // the first tells its tale when the log is verified
+			return true
+		case !oldest.IsZero() && !line.Time.Before(oldest), !PositionOf(&line.Record).after(after):
+			return true // it was listed
+		case !see(&line.Record):
+			return false
+		}
+		if looked += len(raw); looked < l.looksAt {
+			return true
+		}
+		at := PositionOf(&line.Record)
+		out.Stopped = &at
+		return false
 	})
 	return out, err
+}
+
+// earliest is the first of some moments, of which the zero time is none.
+func earliest(moments ...time.Time) (out time.Time) {
+	for _, t := range moments {
+		if out.IsZero() || !t.IsZero() && t.Before(out) {
+			out = t
+		}
+	}
+	return out
 }

@@ -1,5 +1,10 @@
 package audit
 
+import (
+	"context"
+	"time"
+)
+
 // Sink is where lines go. It is used by one goroutine, which it may hold up: the
 // log notices.
 type Sink interface {
@@ -24,4 +29,7 @@ type kept interface {
 	first() uint64
 	// tail gives the last lines, the oldest first, at most about so many bytes.
 	tail(bytes int64) ([][]byte, error)
+	// back calls see with the lines that are not later than a moment, the newest first,
+	// until it is false; the zero time is none. It may be called while lines are written.
+	back(ctx context.Context, until time.Time, see func(line []byte) bool) error
 }

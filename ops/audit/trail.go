@@ -19,7 +19,7 @@ type Peers interface {
 	Ask(ctx context.Context, node string, question []byte) ([]byte, error)
 }
 
-// Trail is what all nodes have on record of the recent past.
+// Trail is what all nodes have on record.
 type Trail struct {
 	Peers Peers
 	// Patience is how long a node is waited for. Default 5 s.
@@ -55,7 +55,9 @@ type question struct {
 
 type answer struct {
 	Records []Record `json:"records,omitempty"`
-	Trouble []string `json:"trouble,omitempty"`
+	// Stopped is how far was looked, where that was not to the end.
+	Stopped *Position `json:"stopped,omitempty"`
+	Trouble []string  `json:"trouble,omitempty"`
 
 	Verification *Verification `json:"verification,omitempty"`
 }
@@ -71,11 +73,11 @@ func (l *Log) Answer(ctx context.Context, raw []byte) ([]byte, error) {
 	}
 	switch {
 	case q.Find != nil:
-		found, err := l.Find(*q.Find, q.After, min(q.Most, maxFound))
+		found, err := l.Find(ctx, *q.Find, q.After, min(q.Most, maxFound))
 		if err != nil {
 			return nil, err
 		}
-		return json.Marshal(answer{Records: found})
+		return json.Marshal(answer{Records: found.Records, Stopped: found.Stopped})
 	case q.Trouble:
 		var a answer
 		for _, err := range l.Trouble() {
@@ -93,6 +95,8 @@ func (l *Log) Answer(ctx context.Context, raw []byte) ([]byte, error) {
 }
 
 // Find returns records of all nodes that come after a position, the newest first.
+// Where a node has much to look through a page may have few, or none, and there is a
+// next one all the same.
 func (t *Trail) Find(ctx context.Context, q Query, after Position, most int) (*Page, error) {
 	most = min(most, maxFound-1)
 	// One more than wanted tells whether there is another page.
@@ -107,6 +111,13 @@ func (t *Trail) Find(ctx context.Context, q Query, after Position, most int) (*P
 			continue
 		}
 		page.Records = append(page.Records, a.answer.Records...)
+		if stopped := a.answer.Stopped; stopped != nil && (page.Next == nil || page.Next.after(*stopped)) {
+			page.Next = stopped
+		}
+	}
+	if page.Next != nil {
+		// What stands after that may not be all that there is.
+		page.Records = slices.DeleteFunc(page.Records, func(r Record) bool { return PositionOf(&r).after(*page.Next) })
 	}
 	slices.SortFunc(page.Records, func(a, b Record) int {
 		return cmp.Or(b.Time.Compare(a.Time), strings.Compare(a.Node, b.Node))
