@@ -1,6 +1,6 @@
 package authz
 
-import "encoding/json"
+import "time"
 
 // Decision is what is told of a ruling besides yes or no, for the record.
 type Decision struct {
@@ -10,7 +10,6 @@ type Decision struct {
 	PolicyVersion string
 	// Restrictions are the policies that take something away from a right to load a table.
 	Restrictions []string
-	// Context is what else was looked at, as a JSON object: together with principal,
-	// action and resource it is enough to decide again.
-	Context json.RawMessage
+	// Time is the replicated time by which it was made.
+	Time time.Time
 }

@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"time"
+
 	"github.com/floeberg/floeberg/authz/restriction"
 	"github.com/floeberg/floeberg/fsm/state"
 )
@@ -22,6 +24,8 @@ type Ruling struct {
 	// Versions are the versions of the policy sets that were asked, by scope: of a
 	// warehouse by its name, of the cluster by "". Version 0 is the ready-made one.
 	Versions map[string]uint64
+	// Time is the replicated time by which it was decided.
+	Time time.Time
 	// Evidence is the records that the ruling rests on.
 	Evidence []Evidence
 }

@@ -39,6 +39,9 @@ type PolicyTrial struct {
 	Changed []ChangedDecision `json:"changed"`
 	// More is how many others would be.
 	More int `json:"more"`
+	// Incomplete is how many were left out, because what they looked at was too long to be
+	// kept on record whole.
+	Incomplete int `json:"incomplete"`
 	// Missing are nodes whose records were not looked at.
 	Missing []audit.MissingNode `json:"missing"`
 }
@@ -87,15 +90,22 @@ func (a *api) tryPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err != nil {
 		return nil, err
 	}
-	requests := make([]authz.Request, len(records))
+	requests, judged := make([]authz.Request, 0, len(records)), make([]*audit.Record, 0, len(records))
 	for i := range records {
-		requests[i] = recorded(&records[i])
+		if request, ok := recorded(&records[i]); ok {
+			requests, judged = append(requests, request), append(judged, &records[i])
+		}
 	}
 	replay, err := a.policies.Replay(ctx, c.Read, scope, *body.Text, requests)
 	if err != nil {
 		return nil, err
 	}
-	return serve.JSON(replay.Index, showTrial(replay, records, missing))
+	out := showTrial(replay, judged)
+	out.Missing = append(out.Missing, missing...)
+	if out.Incomplete = len(records) - len(judged); len(records) > 0 {
+		out.Since = &records[len(records)-1].Time
+	}
+	return serve.JSON(replay.Index, out)
 }
 
 // lastDecisions are the last decisions on record, the newest first: all of them, or
@@ -119,33 +129,45 @@ func (a *api) lastDecisions(ctx context.Context, warehouse string, most int) (re
 	return records, missing, nil
 }
 
-// recorded is a request as it is on record.
-func recorded(r *audit.Record) authz.Request {
-	out := authz.Request{
+// recorded is a request as it is on record; not ok is one of which part is not. Of
+// records from before the circumstances were kept it is taken that a key was shown.
+func recorded(r *audit.Record) (request authz.Request, ok bool) {
+	under, ok := r.Circumstances()
+	if !ok {
+		return request, false
+	}
+	request = authz.Request{
 		Principal: authz.Principal{
 			ID: r.Principal, Name: r.PrincipalName, Tenant: r.Tenant, Groups: r.Groups,
-			Proof: authz.ProofKey,
+			Proof: cmp.Or(authz.Proof(under.Authentication), authz.ProofKey),
 			// A record of a program that did not write it down is of a key, most likely.
 			Type: authz.PrincipalType(cmp.Or(r.PrincipalType, string(authz.TypeService))),
 		},
-		Action: authz.Action(r.Action), Context: authz.Context{Time: r.Time},
+		Action: authz.Action(r.Action), Context: authz.Context{Time: under.Time, Access: authz.Access(under.Access)},
+	}
+	if under.Time.IsZero() {
+		request.Context.Time = r.Time
+	}
+	for i := range under.ReferencedBy {
+		request.Context.ReferencedBy = append(request.Context.ReferencedBy, recordedResource(&under.ReferencedBy[i]))
 	}
 	if r.Resource != nil {
-		out.Resource = authz.Resource{Kind: authz.Kind(r.Resource.Kind), Warehouse: r.Resource.Warehouse, Namespace: r.Resource.Namespace, Name: r.Resource.Name}
+		request.Resource = recordedResource(r.Resource)
 	}
 	if addr, err := netip.ParseAddr(r.Source); err == nil {
-		out.Context.Source = addr
+		request.Context.Source = addr
 	}
-	return out
+	return request, true
 }
 
-func showTrial(replay *policy.Replay, records []audit.Record, missing []audit.MissingNode) PolicyTrial {
-	out := PolicyTrial{Decisions: replay.Requests, Changed: []ChangedDecision{}, More: replay.More, Missing: append([]audit.MissingNode{}, missing...)}
-	if len(records) > 0 {
-		out.Since = &records[len(records)-1].Time
-	}
+func recordedResource(r *audit.Resource) authz.Resource {
+	return authz.Resource{Kind: authz.Kind(r.Kind), Warehouse: r.Warehouse, Namespace: r.Namespace, Name: r.Name}
+}
+
+func showTrial(replay *policy.Replay, records []*audit.Record) PolicyTrial {
+	out := PolicyTrial{Decisions: replay.Requests, Changed: []ChangedDecision{}, More: replay.More, Missing: []audit.MissingNode{}}
 	for _, changed := range replay.Changed {
-		r := &records[changed.Number]
+		r := records[changed.Number]
 		out.Changed = append(out.Changed, ChangedDecision{
 			Time: r.Time, RequestID: r.RequestID, Principal: r.Principal, PrincipalName: r.PrincipalName, Action: r.Action, Resource: r.Resource,
 			Allowed: changed.Then.Allowed, Policies: showPolicyRefs(changed.Then.Policies), Now: showPolicyRefs(changed.Now.Policies),

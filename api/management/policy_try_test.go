@@ -2,8 +2,10 @@ package management_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/floeberg/floeberg/api/apitest"
 	"github.com/floeberg/floeberg/api/management"
@@ -85,5 +87,56 @@ func TestTryPolicies(t *testing.T) {
 	}
 	if v := apitest.Decode[management.PolicyVersion](t, apitest.Ask{Method: "GET", Path: policiesPath}.Want(t, h, 200)); v.Version != 0 {
 		t.Errorf("version %d was put", v.Version)
+	}
+}
+
+// A decision is made again under the circumstances that it was made under.
+func TestTrialsGoByTheCircumstances(t *testing.T) {
+	t.Parallel()
+	s := apitest.NewSite(t)
+	c := s.Catalog()
+	l := logs{"n1": openLog(t, "n1")}
+	keys, err := identity.NewKeys(c, authn.MintKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := management.Routes(management.Options{
+		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, policy.Options{}), Audit: auditedCluster{&audit.Trail{Peers: l}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler(s.Options("n1"), routes)
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	view := audit.Resource{Kind: "View", Warehouse: "default", Namespace: []string{"a"}, Name: "v"}
+	for id, under := range map[string]audit.Circumstances{
+		"key": {Authentication: "key", Access: "none", Time: at}, "oidc": {Authentication: "oidc", Access: "none", Time: at}, "write": {Authentication: "oidc", Access: "write", Time: at},
+		"late": {Authentication: "oidc", Access: "none", Time: at.Add(time.Hour)}, "view": {Authentication: "oidc", Access: "none", Time: at, ReferencedBy: []audit.Resource{view}},
+	} {
+		l["n1"].Note(audit.Record{
+			Event: audit.Decision, RequestID: id, Principal: "p", Groups: []string{"writer"}, Action: "CommitTable", Decision: audit.Allow, Context: under.Raw(),
+			Resource: &audit.Resource{Kind: "Table", Warehouse: "default", Namespace: []string{"a"}, Name: "t"},
+		})
+	}
+	l["n1"].Note(audit.Record{Event: audit.Decision, RequestID: "cut", Principal: strings.Repeat("p", 1000), Action: "CommitTable", Decision: audit.Deny})
+	for condition, want := range map[string]string{
+		`context.authentication == "oidc"`:                                               "late oidc view write",
+		`context.authentication == "key"`:                                                "key",
+		`context.access == "write"`:                                                      "write",
+		`context.time > datetime("2026-01-31T12:30:00Z")`:                                "late",
+		`context.referenced_by.contains(Floeberg::View::"default/a/v")`:                  "view",
+		`context.authentication == "certificate" || context.authentication == "nothing"`: "",
+	} {
+		text := cedar.DefaultText + "forbid (principal, action, resource) when { " + condition + " };"
+		a := apitest.Ask{Method: http.MethodPost, Path: policiesPath + "/try", Body: asJSON(t, management.TryPolicies{Text: text})}
+		trial := apitest.Decode[management.PolicyTrial](t, a.Want(t, h, 200))
+		var ids []string
+		for _, changed := range trial.Changed {
+			ids = append(ids, changed.RequestID)
+		}
+		slices.Sort(ids)
+		if got := strings.Join(ids, " "); got != want || trial.Decisions != 5 || trial.Incomplete != 1 {
+			t.Errorf("%s: %q, want %q; of %d decisions, %d incomplete", condition, got, want, trial.Decisions, trial.Incomplete)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -235,6 +236,23 @@ func TestWhatDecidedIsOnRecord(t *testing.T) {
 	for _, want := range []string{"allow[cluster/admin]cluster@0", "deny[warehouse/default/no]cluster@0 default@1"} {
 		if !told[want] {
 			t.Errorf("%v, want %s among them", told, want)
+		}
+	}
+}
+
+// What a decision looked at is on record, so that it can be made again.
+func TestDecisionsAreOnRecordWithTheirCircumstances(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	h, log, _ := audited(t, s)
+	createNamespace(t, h, "a")
+	ask{method: "GET", path: tables + "/t?referenced-by=" + url.QueryEscape("a\x1fv,b\x1fc\x1fw"), as: "auditor"}.want(t, h, 404)
+	found := find(t, log, audit.Query{Event: audit.Decision}, audit.Position{}, 10)
+	want := []audit.Resource{{Kind: "View", Warehouse: "default", Namespace: []string{"a"}, Name: "v"}, {Kind: "View", Warehouse: "default", Namespace: []string{"b", "c"}, Name: "w"}}
+	for i, views := range [][]audit.Resource{want, nil} {
+		under, ok := found[i].Circumstances()
+		if !ok || under.Time.IsZero() || under.Authentication != "key" || under.Access != "none" || !cmp.Equal(under.ReferencedBy, views) {
+			t.Errorf("%s: %v %+v", found[i].Action, ok, under)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -60,7 +61,8 @@ func (s *server) recordDecision(ctx context.Context, c *Call, action authz.Actio
 	}
 	r := c.record(audit.Decision)
 	r.Action, r.Resource = string(action), auditResource(resource)
-	r.Policies, r.PolicyVersion, r.Restrictions, r.Context = d.Policies, d.PolicyVersion, d.Restrictions, d.Context
+	r.Policies, r.PolicyVersion, r.Restrictions = d.Policies, d.PolicyVersion, d.Restrictions
+	r.Context = c.circumstances(d.Time).Raw()
 	if denied {
 		r.Decision = audit.Deny
 		s.opts.Audit.Note(r)
@@ -73,6 +75,18 @@ func (s *server) recordDecision(ctx context.Context, c *Call, action authz.Actio
 	}
 	c.allowed = true
 	return s.opts.Audit.Ensure(ctx, r)
+}
+
+// circumstances are what a decision of a moment looked at besides who asks for what.
+func (c *Call) circumstances(moment time.Time) audit.Circumstances {
+	under := c.Asking("", authz.Resource{})
+	out := audit.Circumstances{
+		Time: moment.UTC(), Authentication: string(under.Principal.Proof), Access: string(under.Context.Access),
+	}
+	for _, view := range under.Context.ReferencedBy {
+		out.ReferencedBy = append(out.ReferencedBy, *auditResource(view))
+	}
+	return out
 }
 
 // recordOutcome records what became of a change that was allowed.

@@ -81,7 +81,9 @@ func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, re
 	if err != nil {
 		return err
 	}
-	decision := authz.Decision{Policies: ruling.Policies, PolicyVersion: versions(ruling.Versions), Restrictions: ruling.Restrictions.Policies()}
+	decision := authz.Decision{
+		Policies: ruling.Policies, PolicyVersion: versions(ruling.Versions), Restrictions: ruling.Restrictions.Policies(), Time: ruling.Time,
+	}
 	if !ruling.Allowed {
 		// It is on record as what it is, whatever the one who asks is told.
 		if err := s.recordDecision(ctx, c, action, resource, &decision, authz.ErrDenied); !errors.Is(err, authz.ErrDenied) {

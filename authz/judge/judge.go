@@ -201,7 +201,7 @@ func (j *Judge) ruleAndClose(v *state.View, r authz.Request) (authz.Ruling, erro
 	if err != nil {
 		return authz.Ruling{}, err
 	}
-	out := authz.Ruling{Versions: f.versions, Evidence: f.evidence}
+	out := authz.Ruling{Versions: f.versions, Time: r.Context.Time, Evidence: f.evidence}
 	if r.Principal.BreakGlass && (r.Action == authz.ActionShowPolicies || r.Action == authz.ActionManagePolicies) {
 		out.Allowed, out.Policies = true, []string{"break-glass"}
 		return out, nil

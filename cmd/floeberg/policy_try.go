@@ -43,6 +43,9 @@ not told.`,
 		if err := r.Post(cmd.Context(), withQuery(policiesPath+"/try", query), management.TryPolicies{Text: policies, Last: *last}, &trial); err != nil {
 			return err
 		}
+		if trial.Incomplete > 0 {
+			fmt.Fprintf(r.err, "%d decisions were left out: part of what they looked at was too long to be on record\n", trial.Incomplete)
+		}
 		for _, node := range trial.Missing {
 			fmt.Fprintf(r.err, "the records of %s were not looked at: %s\n", node.Node, node.Reason)
 		}

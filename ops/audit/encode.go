@@ -17,6 +17,12 @@ const (
 	maxContext = 4 << 10
 )
 
+// What stands for the rest of a text or a list that was cut.
+const (
+	textCut = "…"
+	listCut = "… "
+)
+
 // MaxLine is more than any line has: of all texts and lists, escaped.
 const MaxLine = 256 << 10
 
@@ -86,7 +92,7 @@ func appendList(out []byte, name string, values []string) []byte {
 			out = append(out, ',')
 		}
 		if len(out)-begin > maxList {
-			out = appendText(out, "… "+strconv.Itoa(len(values)-i)+" more")
+			out = appendText(out, listCut+strconv.Itoa(len(values)-i)+" more")
 			break
 		}
 		out = appendText(out, value)
@@ -116,7 +122,7 @@ func appendText(out []byte, s string) []byte {
 		i += size
 	}
 	if cut {
-		out = append(out, "…"...)
+		out = append(out, textCut...)
 	}
 	return append(out, '"')
 }

@@ -81,7 +81,8 @@ type Record struct {
 	// Restrictions are the policies, by their ids, that say what must not be read of the
 	// table.
 	Restrictions []string `json:"restrictions,omitempty"`
-	// Context is what else was looked at: a JSON object.
+	// Context is what else was looked at, a JSON object: of a decision its
+	// Circumstances.
 	Context json.RawMessage `json:"context,omitempty"`
 
 	// Status is what the client was answered, Error the type of the error.
