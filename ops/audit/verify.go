@@ -54,6 +54,21 @@ type Verification struct {
 // cluster remembers; without them, nil, nothing is known of what was cut off at an
 // end.
 func Verify(ctx context.Context, files []string, heads []Head) (*Verification, error) {
+	ordered, err := inOrder(files)
+	if err != nil {
+		return nil, err
+	}
+	v := newVerifier(heads)
+	for _, path := range ordered {
+		v.report.Files = append(v.report.Files, path)
+		if err := v.file(ctx, path); err != nil {
+			return nil, err
+		}
+	}
+	return v.verdict(heads), nil
+}
+
+func newVerifier(heads []Head) *verifier {
 	v := &verifier{
 		report: &Verification{Files: []string{}, Nodes: []VerifiedNode{}, Findings: []Finding{}, Notes: []string{}},
 		runs:   make(map[string]*knownRun), nodes: make(map[string]*nodeChain),
@@ -63,22 +78,17 @@ func Verify(ctx context.Context, files []string, heads []Head) (*Verification, e
 			v.runs[heads[i].Runs[j].Run] = &knownRun{head: &heads[i], run: &heads[i].Runs[j]}
 		}
 	}
-	ordered, err := inOrder(files)
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range ordered {
-		v.report.Files = append(v.report.Files, path)
-		if err := v.file(ctx, path); err != nil {
-			return nil, err
-		}
-	}
+	return v
+}
+
+// verdict holds what was read against what the cluster remembers.
+func (v *verifier) verdict(heads []Head) *Verification {
 	if v.report.Records == 0 {
 		v.find(Finding{Problem: "there are no records"})
 	}
 	v.compare(heads)
 	v.report.OK = len(v.report.Findings) == 0
-	return v.report, nil
+	return v.report
 }
 
 // inOrder puts files into the order in which their records were written, node by
@@ -192,7 +202,11 @@ func (v *verifier) file(ctx context.Context, path string) error {
 		return err
 	}
 	defer file.Close()
-	in := bufio.NewReaderSize(file, 256<<10)
+	return v.read(ctx, path, bufio.NewReaderSize(file, 256<<10))
+}
+
+// read reads the lines of a file.
+func (v *verifier) read(ctx context.Context, path string, in *bufio.Reader) error {
 	for number := uint64(1); ; number++ {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -191,31 +191,3 @@ func FuzzParseLine(f *testing.F) {
 		}
 	})
 }
-
-// Whatever a file holds, it is read to its end.
-func FuzzVerify(f *testing.F) {
-	dir, c := f.TempDir(), newClock()
-	marks := life(f, dir, c, 2)
-	whole := strings.Join(lines(f, files(f, dir)...), "\n") + "\n"
-	f.Add([]byte(whole), true)
-	f.Add([]byte(whole[:len(whole)/2]), false)
-	f.Add([]byte(whole+whole), true)
-	f.Add([]byte("\n\n{}\n"), true)
-	f.Fuzz(func(t *testing.T, raw []byte, remembered bool) {
-		path := filepath.Join(t.TempDir(), "f")
-		if err := os.WriteFile(path, raw, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var known []audit.Head
-		if remembered {
-			known = heads(marks)
-		}
-		v, err := audit.Verify(t.Context(), []string{path}, known)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if v.OK && remembered && v.Records > 0 && v.Nodes[0].Node == "n1" && len(v.Nodes) == 1 && !strings.HasPrefix(string(raw), whole) {
-			t.Errorf("%q passes for the log", raw)
-		}
-	})
-}
