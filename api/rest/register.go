@@ -39,7 +39,7 @@ func (a *api) registerTable(ctx context.Context, c *serve.Call) (*serve.Reply, e
 	if err != nil {
 		return nil, err
 	}
-	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata, document(t, false))
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (a *api) unregisterTable(ctx context.Context, c *serve.Call) (*serve.Reply,
 	if err != nil {
 		return nil, err
 	}
-	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata, document(t, false))
 	if err != nil {
 		return nil, err
 	}

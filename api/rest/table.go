@@ -50,7 +50,7 @@ func (a *api) createTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err != nil {
 		return nil, err
 	}
-	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata, document(t, false))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (a *api) loadTable(ctx context.Context, c *serve.Call) (*serve.Reply, error
 		rep.Status = http.StatusNotModified
 		return rep, nil
 	}
-	restrictions, err := reading.Restrictions(t.Metadata)
+	restrictions, err := reading.Restrictions(t.Metadata, document(t, false))
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (a *api) commitTable(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err != nil {
 		return nil, err
 	}
-	restrictions, err := reading.RestrictionsAfter(t.Metadata)
+	restrictions, err := reading.RestrictionsAfter(t.Metadata, document(t, false))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/floeberg/floeberg/authz/restriction"
 	"github.com/floeberg/floeberg/internal/catalog"
 	"github.com/floeberg/floeberg/internal/iceberg"
+	"github.com/floeberg/floeberg/internal/newest"
 )
 
 // CapabilitiesHeader is where a client says what it can do, in words with commas
@@ -24,9 +25,14 @@ const readRestrictions = "read-restrictions"
 // table. Call.Reading alone makes one, and whatever shows a table, or gives access to
 // its files, takes one: nothing is given to a reader that can't keep to restrictions.
 type Reading struct {
-	table authz.Resource
-	set   restriction.Set
+	table    authz.Resource
+	set      restriction.Set
+	lineages *newest.Cache[*iceberg.Lineage]
 }
+
+// lineageBytes bounds the schemas of tables that are kept ready for restricted loads:
+// a hundred tables of some hundred columns each that changed some ten times.
+const lineageBytes = 16 << 20
 
 // load is what is taken away from the right to load a table, as a ruling has it.
 type load struct {
@@ -51,12 +57,12 @@ func (r Reading) Identity() string {
 
 // Restrictions are what a reader of the table with a metadata document must keep to, in
 // the form of the protocol; nil is nothing. Where they do not fit the table, nothing of
-// it may be read.
-func (r Reading) Restrictions(document []byte) ([]byte, error) {
+// it may be read. The document goes by the name that Reply has for it.
+func (r Reading) Restrictions(document []byte, name Document) ([]byte, error) {
 	if len(r.set) == 0 {
 		return nil, nil
 	}
-	lineage, err := iceberg.ReadLineage(document)
+	lineage, err := r.lineage(document, name)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +77,22 @@ func (r Reading) Restrictions(document []byte) ([]byte, error) {
 	return bound.JSON(), nil
 }
 
+// lineage reads the schemas of a document, once for each that has a name.
+func (r Reading) lineage(document []byte, name Document) (*iceberg.Lineage, error) {
+	if kept, ok := r.lineages.Get(name.Name, name.Revision); ok {
+		return kept, nil
+	}
+	l, err := iceberg.ReadLineage(document)
+	if err == nil && name != (Document{}) {
+		r.lineages.Keep(name.Name, name.Revision, l, l.Bytes())
+	}
+	return l, err
+}
+
 // RestrictionsAfter are those of a table that was just changed. The change stands,
 // so where they do not fit the table any more the reader is told to leave out every row.
-func (r Reading) RestrictionsAfter(document []byte) ([]byte, error) {
-	out, err := r.Restrictions(document)
+func (r Reading) RestrictionsAfter(document []byte, name Document) ([]byte, error) {
+	out, err := r.Restrictions(document, name)
 	if catalog.KindOf(err) == catalog.KindReadRestricted {
 		return restriction.NoRows().JSON(), nil
 	}
@@ -95,7 +113,7 @@ func (s *server) reading(ctx context.Context, c *Call, table authz.Resource) (Re
 	case !announced(c.Request.Header):
 		why = "the client does not say that it would keep to it (header " + CapabilitiesHeader + ": " + readRestrictions + ")"
 	default:
-		return Reading{table: table, set: set}, nil
+		return Reading{table: table, set: set, lineages: s.lineages}, nil
 	}
 	decision := authz.Decision{Policies: set.Policies(), PolicyVersion: version, Restrictions: set.Policies()}
 	if err := s.recordDecision(ctx, c, authz.ActionLoadTable, table, &decision, authz.ErrDenied); !errors.Is(err, authz.ErrDenied) {

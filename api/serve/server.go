@@ -11,6 +11,8 @@ import (
 
 	"github.com/floeberg/floeberg/api/middleware"
 	"github.com/floeberg/floeberg/authz"
+	"github.com/floeberg/floeberg/internal/iceberg"
+	"github.com/floeberg/floeberg/internal/newest"
 )
 
 // NodeHeader says which node answered.
@@ -21,6 +23,8 @@ type server struct {
 	opts   Options
 	bodies *middleware.Bodies
 	packer *packer
+	// lineages are the schemas of tables that were loaded with restrictions.
+	lineages *newest.Cache[*iceberg.Lineage]
 }
 
 // New makes the handler of all paths that this node answers under HTTP.
@@ -32,7 +36,11 @@ func New(opts Options, routes []Route) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{opts: opts, bodies: middleware.NewBodies(opts.MaxBodyBytes, opts.MaxBodyBytesInFlight), packer: packer}
+	lineages, err := newest.New[*iceberg.Lineage](lineageBytes)
+	if err != nil {
+		return nil, fmt.Errorf("serve: cache of schemas: %w", err)
+	}
+	s := &server{opts: opts, bodies: middleware.NewBodies(opts.MaxBodyBytes, opts.MaxBodyBytesInFlight), packer: packer, lineages: lineages}
 
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()

@@ -7,6 +7,7 @@ import "slices"
 type Lineage struct {
 	schemas []*schemaBody // oldest first
 	current *schemaBody
+	bytes   int
 }
 
 // Column is a field of a table, as all schemas of its lineage have it.
@@ -34,7 +35,7 @@ func ReadLineage(document []byte) (*Lineage, error) {
 	if c.bad || schemas == nil || !ok {
 		return nil, corrupt(invalidf("The document has no schemas: %s", excerpt(document)))
 	}
-	l := &Lineage{}
+	l := &Lineage{bytes: len(schemas)}
 	items := walkArray(schemas)
 	for items.next() {
 		s, err := storedSchema(items.val)
@@ -55,6 +56,10 @@ func ReadLineage(document []byte) (*Lineage, error) {
 	}
 	return l, nil
 }
+
+// Bytes is about how much memory it takes: decoded, a schema takes some six times what
+// it takes as text.
+func (l *Lineage) Bytes() int { return 6 * l.bytes }
 
 // Named returns the fields that a name means or ever meant, by their ids. The name is
 // the whole path of a field from the top, with dots; what is inside of a list or a map
