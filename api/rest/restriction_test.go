@@ -1,12 +1,15 @@
 package rest_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/floeberg/floeberg/api/serve"
+	"github.com/floeberg/floeberg/authz"
 	"github.com/floeberg/floeberg/ops/audit"
 )
 
@@ -255,4 +258,29 @@ func TestRestrictionsOnRecord(t *testing.T) {
 	if strings.Contains(sink.lines.String(), "EU") || strings.Contains(sink.lines.String(), "region") {
 		t.Error("what a policy says is on record")
 	}
+}
+
+// Whatever will hand out credentials for files asks first, and is told no for who can't
+// keep to what is restricted.
+func TestNoCredentialsForFilesThatMayBeReadInPart(t *testing.T) {
+	t.Parallel()
+	s, _ := restrictedSite(t)
+	onT := authz.Resource{Kind: authz.KindTable, Warehouse: "default", Namespace: []string{"a"}, Name: "t"}
+	opts := s.Options("n2")
+	opts.ReadRestrictions = true
+	h := s.Handler(opts, []serve.Route{{
+		Method: http.MethodPost, Path: "/keys-to-files", Action: authz.ActionLoadTable, Resource: func(*serve.Call) authz.Resource { return onT },
+		Handle: func(ctx context.Context, c *serve.Call) (*serve.Reply, error) {
+			if err := c.Credentials(ctx, "test", onT); err != nil {
+				return nil, err
+			}
+			return serve.NoContent(0), nil
+		},
+	}})
+	give := ask{method: "POST", path: "/keys-to-files", as: "writer"}
+	give.want(t, h, 204)
+	give.as = "analyst"
+	give.wantError(t, h, 403, "ForbiddenException")
+	give.header = keeps
+	give.want(t, h, 204)
 }
