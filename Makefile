@@ -58,6 +58,7 @@ tools: ## What the tests need, installed ahead of time
 	@test/tools/gcsserver.sh
 	@test/tools/azurite.sh
 	@test/tools/oidcserver.sh
+	@test/tools/python.sh test/awskms/requirements.txt
 	@test/tools/dex.sh
 	@test/tools/python.sh test/conformance/pyiceberg/requirements.txt
 	@test/tools/python.sh test/conformance/pyiceberg/requirements-old.txt

@@ -10,6 +10,7 @@ import (
 	"github.com/floeberg/floeberg/cluster"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/secret"
+	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/ops"
 )
 
@@ -23,14 +24,27 @@ const secretPatience = 2 * time.Second
 // openSecrets opens what keeps secrets in the state. Whoever holds the cluster key is
 // asked in the background: a node that needs no secret does without.
 func (a *App) openSecrets(context.Context) error {
+	identity, err := storage.NewIdentity(storeConfig(a.config))
+	if err != nil {
+		return err
+	}
+	a.undo.add("closing connections to clouds", func(context.Context) error { identity.Close(); return nil })
 	box, err := secret.New(secret.Options{
 		Log:      secretLog{taskLog{a.node, a.machine}},
 		Logger:   a.logger.With(slog.String("room", "secret")),
 		Node:     a.config.NodeID,
 		Key:      a.config.SecretKey,
 		Previous: a.config.SecretKeysPrevious,
-		Owners:   sealedSecrets(),
-		Peers:    secretPeers{a},
+		Cloud: secret.Cloud{
+			AWS: func(ctx context.Context) (secret.AWSKeys, error) {
+				id, key, session, err := identity.AWSKeys(ctx)
+				return secret.AWSKeys{ID: id, Secret: key, Session: session}, err
+			},
+			Google: identity.GoogleToken,
+			Azure:  identity.AzureToken,
+		},
+		Owners: sealedSecrets(),
+		Peers:  secretPeers{a},
 	})
 	if err != nil {
 		return fmt.Errorf("secret-key: %w", err)

@@ -131,7 +131,7 @@ func wants(t *testing.T) map[string]want {
 		"raft-snapshot-threshold":          {value: "1000", inFile: `1000`, got: func(c *config.Config) any { return c.RaftSnapshotThreshold }, want: 1000},
 		"raft-snapshot-interval":           {value: "10s", inFile: `"10s"`, got: func(c *config.Config) any { return c.RaftSnapshotInterval }, want: 10 * time.Second},
 		"raft-trailing-logs":               {value: "500", inFile: `500`, got: func(c *config.Config) any { return c.RaftTrailingLogs }, want: 500},
-		"secret-key":                       str("hashivault://floeberg?engine=transit", func(c *config.Config) any { return c.SecretKey }),
+		"secret-key":                       str("awskms://alias/floeberg?region=eu-central-1", func(c *config.Config) any { return c.SecretKey }),
 		"secret-key-previous": {value: "hashivault://a,hashivault://b", inFile: `["hashivault://a", "hashivault://b"]`, got: func(c *config.Config) any { return c.SecretKeysPrevious },
 			want: []string{"hashivault://a", "hashivault://b"}, with: map[string]string{"secret-key": "hashivault://c"}},
 		"insecure-cluster": on(func(c *config.Config) any { return c.InsecureCluster }),

@@ -220,7 +220,7 @@ func nodeSettings() []Setting {
 			parse: text(func(c *Config) *string { return &c.BootstrapKey }, authn.CheckKey),
 		},
 		{
-			Name: "secret-key", Usage: "cluster key that secrets in the state are kept under: file:///PATH, env://NAME or hashivault://KEY", Secret: true,
+			Name: "secret-key", Usage: "cluster key that secrets in the state are kept under: file:///PATH, env://NAME, hashivault://KEY, awskms://…, gcpkms://… or azurekeyvault://…", Secret: true,
 			parse: text(func(c *Config) *string { return &c.SecretKey }, secret.CheckURL),
 		},
 		{

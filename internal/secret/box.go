@@ -42,6 +42,8 @@ type Options struct {
 	Key string
 	// Previous are the URLs of cluster keys that were in its place before.
 	Previous []string
+	// Cloud is who this node is to services that hold keys.
+	Cloud Cloud
 	// Owners are all that keep sealed secrets in the state.
 	Owners []Owner
 	// Peers are all nodes. Nil is this one alone.
@@ -123,7 +125,7 @@ func New(opts Options) (*Box, error) {
 	case opts.Node == "":
 		return nil, errors.New("secret: Node is missing")
 	}
-	ring, err := openKeyring(opts.Key, opts.Previous)
+	ring, err := openKeyring(opts.Key, opts.Previous, opts.Cloud)
 	if err != nil {
 		return nil, err
 	}

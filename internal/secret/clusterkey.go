@@ -20,7 +20,10 @@ const (
 // schemes of their URLs, which are those that other programs know them by. Their own
 // client libraries would make half of the program.
 var services = map[string]service{
-	"hashivault": {form: "hashivault://KEY", open: openVault},
+	"hashivault":    {form: "hashivault://KEY", open: openVault},
+	"awskms":        {form: "awskms://alias/NAME?region=REGION", open: openAWS},
+	"gcpkms":        {form: "gcpkms://projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY", open: openGCP},
+	"azurekeyvault": {form: "azurekeyvault://VAULT.vault.azure.net/keys/KEY", open: openAzure},
 }
 
 // service is one of them.
@@ -28,7 +31,7 @@ type service struct {
 	// form is what its URLs look like.
 	form string
 	// open reads a URL. Nobody is asked for anything yet.
-	open func(*url.URL) (keeper, error)
+	open func(*url.URL, Cloud) (keeper, error)
 }
 
 // settingPrefix begins the names of variables that are settings.
@@ -37,7 +40,7 @@ const settingPrefix = "FLOEBERG_"
 // CheckURL tells whether a URL is of a cluster key, and reads the key where the node is
 // to hold it itself. Nobody is asked for anything.
 func CheckURL(address string) error {
-	_, err := parseURL(address)
+	_, err := parseURL(address, Cloud{})
 	return err
 }
 
@@ -50,7 +53,7 @@ type clusterKey struct {
 	keeper keeper
 }
 
-func parseURL(address string) (*clusterKey, error) {
+func parseURL(address string, cloud Cloud) (*clusterKey, error) {
 	// What can't be parsed is not repeated: it may be a key in the wrong place.
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme == "" {
@@ -87,7 +90,7 @@ func parseURL(address string) (*clusterKey, error) {
 	if !known {
 		return nil, fmt.Errorf("%w: unknown place %s://: use %s", ErrBadKey, u.Scheme, places)
 	}
-	k, err := service.open(u)
+	k, err := service.open(u, cloud)
 	if err != nil {
 		return nil, fmt.Errorf("%w: expected %s: %w", ErrBadKey, service.form, err)
 	}
@@ -95,7 +98,7 @@ func parseURL(address string) (*clusterKey, error) {
 }
 
 // places are where a cluster key may be, for messages.
-const places = "file:///PATH, env://NAME or hashivault://KEY"
+const places = "file:///PATH, env://NAME, hashivault://KEY, awskms://…, gcpkms://… or azurekeyvault://…"
 
 func localKey(key []byte) (*clusterKey, error) {
 	k, err := newLocalKeeper(key)
@@ -139,7 +142,7 @@ func (k *clusterKey) unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
 // unwrap what they wrapped before it came in their place.
 type keyring []*clusterKey
 
-func openKeyring(current string, previous []string) (keyring, error) {
+func openKeyring(current string, previous []string, cloud Cloud) (keyring, error) {
 	if current == "" {
 		if len(previous) > 0 {
 			return nil, fmt.Errorf("%w: an earlier key without one in its place", ErrBadKey)
@@ -148,7 +151,7 @@ func openKeyring(current string, previous []string) (keyring, error) {
 	}
 	var ring keyring
 	for _, address := range append([]string{current}, previous...) {
-		key, err := parseURL(address)
+		key, err := parseURL(address, cloud)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,7 @@ import (
 
 func TestKeysAreRead(t *testing.T) {
 	text, name := NewKey()
-	k, err := parseURL("file://" + keyFile(t, text))
+	k, err := parseURL("file://"+keyFile(t, text), Cloud{})
 	if err != nil || k.name != name || !k.local() {
 		t.Fatalf("%+v, %v, want %s", k, err, name)
 	}
@@ -28,7 +28,7 @@ func TestKeysAreRead(t *testing.T) {
 		"with space around": "\n " + text + "\n",
 	} {
 		t.Setenv("SEAL_TEST_KEY", form)
-		k, err := parseURL("env://SEAL_TEST_KEY")
+		k, err := parseURL("env://SEAL_TEST_KEY", Cloud{})
 		if err != nil || k.name != name {
 			t.Errorf("%s: %+v, %v", what, k, err)
 		}
@@ -65,9 +65,16 @@ func TestBadKeys(t *testing.T) {
 		"env://SEAL_TEST_SHORT":        "expected 32 bytes",
 		"env://FLOEBERG_SECRET":        "give it another name",
 		"hashivault://":                "expected hashivault://KEY",
+		"hashivault://k?token=x":       "the only parameter is engine",
+		"awskms://alias/x?profile=y":   "the only parameters are region and endpoint",
+		"awskms://alias/x?region=a&endpoint=http://kms.example":         "must be https://",
+		"awskms://?region=eu-central-1":                                 "name is missing",
+		"gcpkms://projects/p":                                           "expected gcpkms://projects/PROJECT",
+		"azurekeyvault://v.vault.azure.net.evil.example/keys/k":         "expected azurekeyvault://VAULT",
+		"azurekeyvault://v.vault.azure.net/secrets/k":                   "expected azurekeyvault://VAULT",
 		"hashivault://root:" + strings.Repeat("s3cret", 4) + "@transit": "credentials don't belong",
 	} {
-		_, err := parseURL(address)
+		_, err := parseURL(address, Cloud{})
 		if !errors.Is(err, ErrBadKey) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, want %q", address, err, says)
 			continue
@@ -81,9 +88,13 @@ func TestBadKeys(t *testing.T) {
 func TestRemoteKeysAreNamed(t *testing.T) {
 	t.Parallel()
 	for address, name := range map[string]string{
-		"hashivault://floeberg?engine=transit": "hashivault://floeberg",
+		"awskms://alias/floeberg?region=eu-central-1":             "awskms://alias/floeberg",
+		"awskms:///arn:aws:kms:eu-central-1:1:key/2":              "awskms:///arn:aws:kms:eu-central-1:1:key/2",
+		"gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k": "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k",
+		"azurekeyvault://v.vault.azure.net/keys/k":                "azurekeyvault://v.vault.azure.net/keys/k",
+		"hashivault://floeberg?engine=transit":                    "hashivault://floeberg",
 	} {
-		k, err := parseURL(address)
+		k, err := parseURL(address, Cloud{})
 		if err != nil || k.name != name || k.local() {
 			t.Errorf("%s: %+v, %v", address, k, err)
 		}

@@ -19,7 +19,7 @@ type vaultKeeper struct {
 
 // openVault reads hashivault://KEY, with ?engine=NAME where the engine is not at
 // transit. Where Vault is and who asks is said by the environment.
-func openVault(u *url.URL) (keeper, error) {
+func openVault(u *url.URL, _ Cloud) (keeper, error) {
 	k := vaultKeeper{engine: "transit", key: strings.Trim(path.Join(u.Host, u.Path), "/")}
 	for name, values := range u.Query() {
 		if name != "engine" {

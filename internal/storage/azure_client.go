@@ -92,12 +92,14 @@ func newAzureSigner(cfg Config, client *http.Client) (azureSigner, error) {
 type azureIdentity struct {
 	client  *http.Client // reaches Entra ID
 	machine *http.Client // reaches the metadata service
+	// resource is what tokens are for; "" is azureResource.
+	resource string
 }
 
 func (i azureIdentity) fetch(ctx context.Context) (string, time.Time, error) {
 	client, secret, file := os.Getenv("AZURE_CLIENT_ID"), os.Getenv("AZURE_CLIENT_SECRET"), os.Getenv("AZURE_FEDERATED_TOKEN_FILE")
 	if secret == "" && file == "" {
-		r, err := machineRequest(ctx, client)
+		r, err := i.machineRequest(ctx, client)
 		if err != nil {
 			return "", time.Time{}, err
 		}
@@ -107,7 +109,7 @@ func (i azureIdentity) fetch(ctx context.Context) (string, time.Time, error) {
 	if client == "" || tenant == "" {
 		return "", time.Time{}, &failure{kind: ErrDenied, cause: errors.New("azure credentials: AZURE_CLIENT_ID and AZURE_TENANT_ID are needed")}
 	}
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "scope": {azureResource + "/.default"}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "scope": {cmp.Or(i.resource, azureResource) + "/.default"}}
 	if secret != "" {
 		form.Set("client_secret", secret)
 	} else {
@@ -133,8 +135,8 @@ func (i azureIdentity) fetch(ctx context.Context) (string, time.Time, error) {
 
 // machineRequest asks the service that the machine offers, or that of Azure's
 // application platforms, which the environment names.
-func machineRequest(ctx context.Context, client string) (*http.Request, error) {
-	query := url.Values{"api-version": {"2018-02-01"}, "resource": {azureResource}}
+func (i azureIdentity) machineRequest(ctx context.Context, client string) (*http.Request, error) {
+	query := url.Values{"api-version": {"2018-02-01"}, "resource": {cmp.Or(i.resource, azureResource)}}
 	target, header, value := azureMachine, "Metadata", "true"
 	if endpoint := os.Getenv("IDENTITY_ENDPOINT"); endpoint != "" {
 		query.Set("api-version", "2019-08-01")

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,8 @@ func openGCSStore(cfg Config) (*webStore, error) {
 type googleCredentials struct {
 	file   string
 	client *http.Client
+	// scope is what tokens are asked for; "" is gcsScope.
+	scope string
 }
 
 // fetch asks for a token. Files are read each time: they may have been replaced.
@@ -94,7 +97,7 @@ func (c googleCredentials) find(ctx context.Context) (oauth2.TokenSource, error)
 	}
 	// Asked and not looked for first: a machine whose metadata service is late at
 	// boot would be taken for one that has none until the process ends.
-	return google.ComputeTokenSource("", gcsScope), nil
+	return google.ComputeTokenSource("", cmp.Or(c.scope, gcsScope)), nil
 }
 
 // fromFile reads a service account's key, a user's credentials or the description
@@ -110,7 +113,7 @@ func (c googleCredentials) fromFile(ctx context.Context, path string) (oauth2.To
 	if err := json.Unmarshal(content, &kind); err != nil {
 		return nil, fmt.Errorf("%s is not a JSON file of credentials", path)
 	}
-	found, err := google.CredentialsFromJSONWithType(ctx, content, kind.Type, gcsScope)
+	found, err := google.CredentialsFromJSONWithType(ctx, content, kind.Type, cmp.Or(c.scope, gcsScope))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
