@@ -168,6 +168,32 @@ func TestAPolicyThatFailsGivesNoRight(t *testing.T) {
 	}
 }
 
+// A condition that fails comes before one that does not hold, for a filter too.
+func TestAFilterLooksAtConditionsInTheirOrder(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		conditions string
+		allowed    bool
+	}{
+		{`when { resource.name } when { false }`, false},
+		{`when { false } when { resource.name }`, true},
+		{`when { resource.name && false }`, false},
+		{`when { false && resource.name }`, true},
+		{`when { resource.name == "other" && resource.name }`, true},
+		{`when { resource.name == "t" && resource.name }`, false},
+		{`unless { true || resource.name }`, true},
+	} {
+		set, err := Load(`permit(principal, action, resource); forbid(principal, action, resource) `+tc.conditions+`;`, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := Sets{Cluster: set}.Filter(about("u", "LoadTable", namespace("w", "a")), authz.KindTable)
+		if got := f.Allows("t"); got != tc.allowed {
+			t.Errorf("%s: %v", tc.conditions, got)
+		}
+	}
+}
+
 // The policies of a warehouse give rights in it, whatever they say, and take none
 // of what is not theirs.
 func TestAWarehousesPoliciesReachNoFurther(t *testing.T) {
