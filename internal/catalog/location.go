@@ -155,6 +155,19 @@ func claimAround(v *state.View, p *plan, canonical, around string, id []byte) er
 	return nil
 }
 
+// clearOfOthers requires that a file, by its canonical location, lies in no place but
+// that of the entry that is to be replaced: what lies in another's is another's, whatever
+// it says of itself, and whether it is there is nobody else's business.
+func clearOfOthers(v *state.View, p *plan, wh *WarehouseInfo, file string, before []byte) error {
+	root, _ := rootOf(wh, file)
+	for _, around := range storage.Ancestors(root, file) {
+		if err := claimAround(v, p, file, around, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func otherOwner(value state.Value, canonical string, id []byte) error {
 	owner := &state.LocationOwner{}
 	if err := proto.Unmarshal(value.Data, owner); err != nil {

@@ -18,6 +18,14 @@ type entry struct {
 	revision uint64
 }
 
+// id is the entry's identity; where there is no entry, nobody's.
+func (e *entry) id() []byte {
+	if e == nil {
+		return nil
+	}
+	return e.record.Id
+}
+
 // CheckIdentifier refuses an identifier that no table and no view can have.
 func CheckIdentifier(id Identifier) error {
 	if err := checkNamespace(id.Namespace); err != nil {

@@ -59,12 +59,16 @@ func (r *registration) end(ctx context.Context) {
 }
 
 func (r *registration) attempt(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
-	if _, err := confine(wh, r.req.MetadataLocation); err != nil {
+	file, err := confine(wh, r.req.MetadataLocation)
+	if err != nil {
 		return nil, err
 	}
 	p := &plan{}
 	old, err := r.place(v, p, wh)
 	if err != nil {
+		return nil, err
+	}
+	if err := clearOfOthers(v, p, wh, file, old.id()); err != nil {
 		return nil, err
 	}
 	if old != nil && old.record.MetadataLocation == r.req.MetadataLocation {

@@ -143,6 +143,7 @@ func TestRefusedRegisters(t *testing.T) {
 	c := s.node()
 	s.tables(t, c, "taken")
 	taken := mustLoad(t, c, "ns", "taken").MetadataLocation
+	theirs := strings.TrimPrefix(taken[:strings.LastIndex(taken, "/")], s.root+"/")
 	view := &command.Transaction{Writes: []*command.Write{command.PutValue(state.ViewKey("default", Namespace{"ns"}, "v"), nil)}}
 	if _, err := s.log.Propose(t.Context(), view); err != nil {
 		t.Fatal(err)
@@ -174,6 +175,9 @@ func TestRefusedRegisters(t *testing.T) {
 		"manifest-list:":                    {register(ident("ns", "t"), s.write(t, "f/list", s.document("f", snapshot))), KindForbiddenLocation},
 		"write.metadata.path:":              {register(ident("ns", "t"), s.write(t, "f/path", s.document("f", `,"properties":{"write.metadata.path":"file:///elsewhere/m"}`))), KindForbiddenLocation},
 		"another table or view lives at it": {register(ident("ns", "t"), taken), KindAlreadyExists},
+		// What lies in another's place is not looked at, whatever it says and whether it is there.
+		"1.json\": another table or view":  {register(ident("ns", "t"), s.write(t, theirs+"/1.json", s.document("free", ""))), KindAlreadyExists},
+		"missing\": another table or view": {register(ident("ns", "t"), s.root+"/"+theirs+"/missing"), KindAlreadyExists},
 	} {
 		_, err := c.RegisterTable(t.Context(), Change{}, "", tc.req)
 		if KindOf(err) != tc.kind || !strings.Contains(err.Error()+" ", says) {

@@ -20,11 +20,15 @@ func (c *Catalog) RegisterView(ctx context.Context, ch Change, warehouse string,
 		if err != nil {
 			return nil, err
 		}
-		if _, err := confine(wh, req.MetadataLocation); err != nil {
+		file, err := confine(wh, req.MetadataLocation)
+		if err != nil {
 			return nil, err
 		}
 		p := &plan{}
 		if _, err := c.free(v, p, wh, req.Identifier, takenFor(heldByView, req.Identifier)); err != nil {
+			return nil, err
+		}
+		if err := clearOfOthers(v, p, wh, file, nil); err != nil {
 			return nil, err
 		}
 		if view == nil {

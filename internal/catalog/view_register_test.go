@@ -89,7 +89,8 @@ func TestRegisterViewRefuses(t *testing.T) {
 		kind     Kind
 		text     string
 	}{
-		"a table's file":    {table.MetadataLocation, KindInvalid, "Invalid view metadata file"},
+		"a table's file":    {s.write(t, "x/metadata/1.metadata.json", s.document("x", "")), KindInvalid, "Invalid view metadata file"},
+		"in another's":      {table.MetadataLocation, KindAlreadyExists, "another table or view lives"},
 		"no file":           {s.root + "/ns/v/metadata/00000-x.metadata.json", KindNotFound, "Failed to open input stream for file: " + s.root + "/ns/v/metadata/00000-x.metadata.json"},
 		"a file elsewhere":  {"file:///etc/passwd", KindForbiddenLocation, "not below"},
 		"dots":              {s.root + "/../x.metadata.json", KindInvalid, "Invalid location"},

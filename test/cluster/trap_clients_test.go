@@ -173,7 +173,7 @@ func TestRegisterWhatIsSomethingElse(t *testing.T) {
 	t.Parallel()
 	c := shared(t).Client()
 	ns := namespace(t, c)
-	_, made := table(t, c, ns)
+	name, made := table(t, c, ns)
 	var view struct {
 		MetadataLocation string `json:"metadata-location"`
 	}
@@ -181,6 +181,14 @@ func TestRegisterWhatIsSomethingElse(t *testing.T) {
 	if err := res.Decode(&view); err != nil {
 		t.Fatal(err)
 	}
+	for path, file := range map[string]string{"/register-view": made.MetadataLocation, "/register": view.MetadataLocation} {
+		// What lies in another's place is not even looked at.
+		refused(t, c, http.StatusConflict, "AlreadyExistsException", client.Request{
+			Method: http.MethodPost, Path: c.NamespacePath(ns) + path, Body: client.Object{"name": "x", "metadata-location": file},
+		})
+	}
+	do(t, c, http.StatusNoContent, client.Request{Method: http.MethodDelete, Path: c.TablePath(ns, name)})
+	do(t, c, http.StatusNoContent, client.Request{Method: http.MethodDelete, Path: c.NamespacePath(ns) + "/views/v"})
 	for path, file := range map[string]string{"/register-view": made.MetadataLocation, "/register": view.MetadataLocation} {
 		res := do(t, c, http.StatusBadRequest, client.Request{
 			Method: http.MethodPost, Path: c.NamespacePath(ns) + path,
