@@ -25,6 +25,11 @@ type Principal struct {
 	Evidence []Evidence
 }
 
+// Knows tells whether what belongs to a tenant is any of the principal's business: who
+// belongs to a tenant itself learns of no other, whatever it may do. "" is nobody's in
+// particular.
+func (p Principal) Knows(tenant string) bool { return p.Tenant == "" || p.Tenant == tenant }
+
 // Proof is how a principal showed who it is. Names are written into policies: they
 // are never renamed.
 type Proof string

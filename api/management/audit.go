@@ -1,6 +1,7 @@
 package management
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -72,7 +73,9 @@ func (a *api) listAudit(ctx context.Context, c *serve.Call) (*serve.Reply, error
 		return nil, err
 	}
 	out := AuditList{Records: []AuditRecord{}, Missing: []audit.MissingNode{}}
-	if a.audit == nil {
+	// Who belongs to a tenant is shown what that tenant's did.
+	q.Tenant = cmp.Or(q.Tenant, c.Principal.Tenant)
+	if a.audit == nil || !c.Principal.Knows(q.Tenant) {
 		return serve.JSON(0, out)
 	}
 	found, err := a.audit.Find(ctx, q, after, size)

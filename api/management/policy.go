@@ -33,8 +33,8 @@ type Policies interface {
 	// Replay judges requests by the policies in force, and by those with a text in the
 	// place of a scope's.
 	Replay(ctx context.Context, read catalog.Read, scope, text string, requests []authz.Request) (*policy.Replay, error)
-	// Holder is the principal that holds an API key.
-	Holder(ctx context.Context, read catalog.Read, id string) (authz.Principal, error)
+	// Holder is the principal that holds an API key, if whoever asks may know of it.
+	Holder(ctx context.Context, read catalog.Read, by authz.Principal, id string) (authz.Principal, error)
 	// Explain tells what the policies in force say of a request.
 	Explain(ctx context.Context, read catalog.Read, q authz.Request) (*policy.Explanation, error)
 }

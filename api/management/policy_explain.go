@@ -219,7 +219,7 @@ func (a *api) explainPolicies(ctx context.Context, c *serve.Call) (*serve.Reply,
 			return nil, err
 		}
 		asked := q.Principal
-		if q.Principal, err = a.policies.Holder(ctx, c.Read, body.Principal.ID); err != nil {
+		if q.Principal, err = a.policies.Holder(ctx, c.Read, c.Principal, body.Principal.ID); err != nil {
 			return nil, err
 		}
 		q.Principal.Proof, q.Principal.Type = asked.Proof, asked.Type

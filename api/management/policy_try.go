@@ -86,7 +86,7 @@ func (a *api) tryPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	if err := c.Authorize(ctx, authz.ActionReadAudit, onCluster(c)); err != nil {
 		return nil, err
 	}
-	records, missing, err := a.lastDecisions(ctx, scope, int(body.Last))
+	records, missing, err := a.lastDecisions(ctx, audit.Query{Event: audit.Decision, Warehouse: scope, Tenant: c.Principal.Tenant}, int(body.Last))
 	if err != nil {
 		return nil, err
 	}
@@ -108,13 +108,12 @@ func (a *api) tryPolicies(ctx context.Context, c *serve.Call) (*serve.Reply, err
 	return serve.JSON(replay.Index, out)
 }
 
-// lastDecisions are the last decisions on record, the newest first: all of them, or
-// those about what is in a warehouse.
-func (a *api) lastDecisions(ctx context.Context, warehouse string, most int) (records []audit.Record, missing []audit.MissingNode, err error) {
+// lastDecisions are the last records that a query finds, the newest first.
+func (a *api) lastDecisions(ctx context.Context, q audit.Query, most int) (records []audit.Record, missing []audit.MissingNode, err error) {
 	if a.audit == nil {
 		return nil, nil, nil
 	}
-	q, after := audit.Query{Event: audit.Decision, Warehouse: warehouse}, audit.Position{}
+	after := audit.Position{}
 	for pages := 0; pages < manyPages && len(records) < most; pages++ {
 		page, err := a.audit.Find(ctx, q, after, min(most-len(records), manyRecords))
 		if err != nil {

@@ -112,7 +112,7 @@ func find(v *state.View, by authz.Principal, id string) (*found, error) {
 	if err != nil {
 		return nil, catalog.Broken(err)
 	}
-	if !ok || rec.Id != id || !sees(by, rec) {
+	if !ok || rec.Id != id || !by.Knows(rec.Tenant) {
 		return nil, noSuchKey(id)
 	}
 	return &found{rec: rec, hash: entry.Hash, revision: revision, entry: entryRevision}, nil
@@ -122,16 +122,10 @@ func noSuchKey(id string) error {
 	return catalog.Refuse(catalog.KindNoSuchKey, "API key does not exist: %s", catalog.Brief(id))
 }
 
-// sees tells whether a key is any of somebody's business: who belongs to a tenant
-// knows of no other.
-func sees(by authz.Principal, rec *state.APIKey) bool {
-	return by.Tenant == "" || by.Tenant == rec.Tenant
-}
-
 // mayGive refuses a key that would give more than who asks for it has. To rotate a
 // key is to get it, and to revoke one is to have power over it, so it holds for those too.
 func mayGive(by authz.Principal, groups []string, tenant string) error {
-	if by.Tenant != "" && by.Tenant != tenant {
+	if !by.Knows(tenant) {
 		return catalog.Refuse(catalog.KindKeyForbidden, "Forbidden: who belongs to tenant %s gives keys of that tenant only", by.Tenant)
 	}
 	if slices.Contains(by.Groups, authz.GroupAdmin) {

@@ -8,8 +8,9 @@ import (
 	"github.com/floeberg/floeberg/internal/catalog"
 )
 
-// Holder is the principal of an id, as one of the API keys that it holds has it.
-func (p *Policies) Holder(ctx context.Context, read catalog.Read, id string) (authz.Principal, error) {
+// Holder is the principal of an id, as one of the API keys that it holds has it. Who
+// belongs to a tenant finds no other tenant's.
+func (p *Policies) Holder(ctx context.Context, read catalog.Read, by authz.Principal, id string) (authz.Principal, error) {
 	v, err := p.log.View(ctx, read)
 	if err != nil {
 		return authz.Principal{}, err
@@ -19,7 +20,7 @@ func (p *Policies) Holder(ctx context.Context, read catalog.Read, id string) (au
 	var failed error
 	err = v.Scan(state.SpaceRange(state.SpaceAPIKey), func(_ []byte, value state.Value) bool {
 		rec := &state.APIKey{}
-		if failed = state.Decode(value, rec); failed == nil && (rec.PrincipalID() == id || rec.GetId() == id) {
+		if failed = state.Decode(value, rec); failed == nil && by.Knows(rec.GetTenant()) && (rec.PrincipalID() == id || rec.GetId() == id) {
 			found = rec
 		}
 		return failed == nil && found == nil
