@@ -28,11 +28,41 @@ anything was put: of the cluster the ready-made policies, of a warehouse none.
   floeberg policy validate policies.cedar
   floeberg policy put policies.cedar --expect 3 --comment "the new team"`)
 	cmd.PersistentFlags().Lookup("warehouse").Usage = "whose policies are meant, by a warehouse's name (default the cluster's)"
+	open := func(cmd *cobra.Command) (*policySet, error) {
+		query, err := policyQuery(cmd)
+		if err != nil {
+			return nil, err
+		}
+		r, err := connect(cmd)
+		if err != nil {
+			return nil, err
+		}
+		return &policySet{remote: r, query: query}, nil
+	}
 	cmd.AddCommand(
-		policyGetCommand(connect), policyPutCommand(connect), policyValidateCommand(connect), policyHistoryCommand(connect),
-		policyDiffCommand(connect), policyRollbackCommand(connect), policyExplainCommand(connect), policyTryCommand(connect), policyListCommand(connect),
+		policyGetCommand(open), policyPutCommand(open), policyValidateCommand(open), policyHistoryCommand(open),
+		policyDiffCommand(open), policyRollbackCommand(open), policyExplainCommand(open), policyTryCommand(open), policyListCommand(connect),
 	)
 	return cmd
+}
+
+// policySet is the node that a command on policies speaks to, and whose they are.
+type policySet struct {
+	*remote
+	query url.Values
+}
+
+// openPolicies reads the flags of a command on policies. What it returns is closed with
+// Close.
+type openPolicies func(cmd *cobra.Command) (*policySet, error)
+
+// at is a path of the set's.
+func (p *policySet) at(path string) string {
+	path = policiesPath + path
+	if len(p.query) == 0 {
+		return path
+	}
+	return path + "?" + p.query.Encode()
 }
 
 // policyQuery says whose policies are meant.
@@ -53,14 +83,7 @@ func policyQuery(cmd *cobra.Command) (url.Values, error) {
 	return query, nil
 }
 
-func withQuery(path string, query url.Values) string {
-	if len(query) == 0 {
-		return path
-	}
-	return path + "?" + query.Encode()
-}
-
-func policyGetCommand(connect connect) *cobra.Command {
+func policyGetCommand(open openPolicies) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get",
 		Short: "Print the policies, as they can be put again",
@@ -68,24 +91,20 @@ func policyGetCommand(connect connect) *cobra.Command {
 	}
 	version := cmd.Flags().Uint64("version", 0, "which version (default the one in force)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		query, err := policyQuery(cmd)
+		p, err := open(cmd)
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		if cmd.Flags().Changed("version") {
-			query.Set("version", strconv.FormatUint(*version, 10))
+			p.query.Set("version", strconv.FormatUint(*version, 10))
 		}
-		r, err := connect(cmd)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
 		var v management.PolicyVersion
-		if err := r.Get(cmd.Context(), policiesPath, query, &v); err != nil {
+		if err := p.Get(cmd.Context(), policiesPath, p.query, &v); err != nil {
 			return err
 		}
-		return r.print(v, func(w io.Writer) error {
-			fmt.Fprintln(r.err, policyTitle(&v))
+		return p.print(v, func(w io.Writer) error {
+			fmt.Fprintln(p.err, policyTitle(&v))
 			_, err := io.WriteString(w, text(v.Text))
 			return err
 		})
@@ -139,7 +158,7 @@ func readPolicies(cmd *cobra.Command, path string) (string, error) {
 	return string(raw), nil
 }
 
-func policyPutCommand(connect connect) *cobra.Command {
+func policyPutCommand(open openPolicies) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put FILE",
 		Short: "Put policies in force in the place of those that are; - reads standard input",
@@ -150,30 +169,26 @@ would take from you the right to change them again.`,
 	}
 	terms := termsFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		query, err := policyQuery(cmd)
+		p, err := open(cmd)
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		policies, err := readPolicies(cmd, args[0])
 		if err != nil {
 			return err
 		}
-		r, err := connect(cmd)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
 		var v management.PolicyVersion
 		body := management.PutPolicies{Text: policies, PolicyTerms: terms()}
-		if err := r.Put(cmd.Context(), withQuery(policiesPath, query), body, &v); err != nil {
+		if err := p.Put(cmd.Context(), p.at(""), body, &v); err != nil {
 			return err
 		}
-		return printPolicyChange(r, &v)
+		return printPolicyChange(p.remote, &v)
 	}
 	return cmd
 }
 
-func policyRollbackCommand(connect connect) *cobra.Command {
+func policyRollbackCommand(open openPolicies) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback VERSION",
 		Short: "Put an earlier version in force again, as a new one",
@@ -181,25 +196,21 @@ func policyRollbackCommand(connect connect) *cobra.Command {
 	}
 	terms := termsFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		query, err := policyQuery(cmd)
-		if err != nil {
-			return err
-		}
 		version, err := versionArg(args[0])
 		if err != nil {
 			return err
 		}
-		r, err := connect(cmd)
+		p, err := open(cmd)
 		if err != nil {
 			return err
 		}
-		defer r.Close()
+		defer p.Close()
 		var v management.PolicyVersion
 		body := management.RollbackPolicies{Version: &version, PolicyTerms: terms()}
-		if err := r.Post(cmd.Context(), withQuery(policiesPath+"/rollback", query), body, &v); err != nil {
+		if err := p.Post(cmd.Context(), p.at("/rollback"), body, &v); err != nil {
 			return err
 		}
-		return printPolicyChange(r, &v)
+		return printPolicyChange(p.remote, &v)
 	}
 	return cmd
 }
@@ -224,30 +235,26 @@ func printPolicyChange(r *remote, v *management.PolicyVersion) error {
 // errNotValid is returned when policies are not valid; what is wrong was printed.
 var errNotValid = errors.New("the policies are not valid")
 
-func policyValidateCommand(connect connect) *cobra.Command {
+func policyValidateCommand(open openPolicies) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate FILE",
 		Short: "Say what is wrong with policies, and change nothing; - reads standard input",
 		Args:  oneArg("a file of policies"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query, err := policyQuery(cmd)
+			p, err := open(cmd)
 			if err != nil {
 				return err
 			}
+			defer p.Close()
 			policies, err := readPolicies(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			r, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
 			var verdict management.PolicyVerdict
-			if err := r.Post(cmd.Context(), withQuery(policiesPath+"/validate", query), management.ValidatePolicies{Text: policies}, &verdict); err != nil {
+			if err := p.Post(cmd.Context(), p.at("/validate"), management.ValidatePolicies{Text: policies}, &verdict); err != nil {
 				return err
 			}
-			if err := r.print(verdict, func(w io.Writer) error { return writeVerdict(w, args[0], &verdict) }); err != nil {
+			if err := p.print(verdict, func(w io.Writer) error { return writeVerdict(w, args[0], &verdict) }); err != nil {
 				return err
 			}
 			if !verdict.Valid {
@@ -283,30 +290,26 @@ func writeVerdict(w io.Writer, file string, verdict *management.PolicyVerdict) e
 	return err
 }
 
-func policyHistoryCommand(connect connect) *cobra.Command {
+func policyHistoryCommand(open openPolicies) *cobra.Command {
 	return &cobra.Command{
 		Use:   "history",
 		Short: "List the versions that are kept, the newest first: who put them, when, and what was said",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			query, err := policyQuery(cmd)
+			p, err := open(cmd)
 			if err != nil {
 				return err
 			}
-			r, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
+			defer p.Close()
 			list := []management.PolicyVersion{}
 			next := func(page *management.PolicyHistory) string { return page.NextPageToken }
-			for page, err := range client.Pages(cmd.Context(), r.Client, policiesPath+"/history", query, next) {
+			for page, err := range client.Pages(cmd.Context(), p.Client, policiesPath+"/history", p.query, next) {
 				if err != nil {
 					return err
 				}
 				list = append(list, page.Versions...)
 			}
-			return r.print(list, func(w io.Writer) error { return writePolicyVersions(w, list) })
+			return p.print(list, func(w io.Writer) error { return writePolicyVersions(w, list) })
 		},
 	}
 }
@@ -363,7 +366,7 @@ func policyListCommand(connect connect) *cobra.Command {
 	}
 }
 
-func policyDiffCommand(connect connect) *cobra.Command {
+func policyDiffCommand(open openPolicies) *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff FROM [TO]",
 		Short: "Compare two versions; without the second, with the one in force",
@@ -374,27 +377,23 @@ func policyDiffCommand(connect connect) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query, err := policyQuery(cmd)
+			p, err := open(cmd)
 			if err != nil {
 				return err
 			}
+			defer p.Close()
 			for i, name := range []string{"from", "to"}[:len(args)] {
 				version, err := versionArg(args[i])
 				if err != nil {
 					return err
 				}
-				query.Set(name, strconv.FormatUint(version, 10))
+				p.query.Set(name, strconv.FormatUint(version, 10))
 			}
-			r, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			defer r.Close()
 			var diff management.PolicyDiff
-			if err := r.Get(cmd.Context(), policiesPath+"/diff", query, &diff); err != nil {
+			if err := p.Get(cmd.Context(), policiesPath+"/diff", p.query, &diff); err != nil {
 				return err
 			}
-			return r.print(diff, func(w io.Writer) error {
+			return p.print(diff, func(w io.Writer) error {
 				_, err := io.WriteString(w, diff.Diff)
 				return err
 			})

@@ -15,7 +15,7 @@ import (
 	"github.com/floeberg/floeberg/api/management"
 )
 
-func policyExplainCommand(connect connect) *cobra.Command {
+func policyExplainCommand(open openPolicies) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain --principal ID --action ACTION --resource KIND[:NAME]",
 		Short: "Say what the policies in force make of a request, and which of them decide",
@@ -44,10 +44,11 @@ that are given, and where none are, those of the API key that has the principal'
 	access := flags.String("access", "", "the access to files that would be asked for: none, read or write")
 	at := flags.String("time", "", "when, such as 2026-01-31T12:00:00Z (default now)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		query, err := policyQuery(cmd)
+		p, err := open(cmd)
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		for name, value := range map[string]string{"principal": *principal, "action": *action, "resource": *resource} {
 			if value == "" {
 				return &usageError{fmt.Errorf("--%s is missing (see %s --help)", name, cmd.CommandPath())}
@@ -63,7 +64,7 @@ that are given, and where none are, those of the API key that has the principal'
 		for _, group := range *groups {
 			q.Principal.Groups = append(q.Principal.Groups, &group)
 		}
-		if q.Resource, err = policyResource(*resource, query.Get("warehouse")); err != nil {
+		if q.Resource, err = policyResource(*resource, p.query.Get("warehouse")); err != nil {
 			return err
 		}
 		if *at != "" {
@@ -73,16 +74,11 @@ that are given, and where none are, those of the API key that has the principal'
 			}
 			q.Context.Time = &t
 		}
-		r, err := connect(cmd)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
 		var e management.PolicyExplanation
-		if err := r.Post(cmd.Context(), withQuery(policiesPath+"/explain", query), q, &e); err != nil {
+		if err := p.Post(cmd.Context(), p.at("/explain"), q, &e); err != nil {
 			return err
 		}
-		return r.print(e, func(w io.Writer) error { return writeExplanation(w, &e) })
+		return p.print(e, func(w io.Writer) error { return writeExplanation(w, &e) })
 	}
 	return cmd
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/floeberg/floeberg/api/management"
 )
 
-func policyTryCommand(connect connect) *cobra.Command {
+func policyTryCommand(open openPolicies) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "try FILE",
 		Short: "Say what policies would have made of what was asked for lately; - reads standard input",
@@ -26,30 +26,26 @@ not told.`,
 		if *last < 1 {
 			return &usageError{fmt.Errorf("--last: expected a positive number, not %d", *last)}
 		}
-		query, err := policyQuery(cmd)
+		p, err := open(cmd)
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		policies, err := readPolicies(cmd, args[0])
 		if err != nil {
 			return err
 		}
-		r, err := connect(cmd)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
 		var trial management.PolicyTrial
-		if err := r.Post(cmd.Context(), withQuery(policiesPath+"/try", query), management.TryPolicies{Text: policies, Last: *last}, &trial); err != nil {
+		if err := p.Post(cmd.Context(), p.at("/try"), management.TryPolicies{Text: policies, Last: *last}, &trial); err != nil {
 			return err
 		}
 		if trial.Incomplete > 0 {
-			fmt.Fprintf(r.err, "%d decisions were left out: part of what they looked at was too long to be on record\n", trial.Incomplete)
+			fmt.Fprintf(p.err, "%d decisions were left out: part of what they looked at was too long to be on record\n", trial.Incomplete)
 		}
 		for _, node := range trial.Missing {
-			fmt.Fprintf(r.err, "the records of %s were not looked at: %s\n", node.Node, node.Reason)
+			fmt.Fprintf(p.err, "the records of %s were not looked at: %s\n", node.Node, node.Reason)
 		}
-		return r.print(trial, func(w io.Writer) error { return writeTrial(w, &trial) })
+		return p.print(trial, func(w io.Writer) error { return writeTrial(w, &trial) })
 	}
 	return cmd
 }
