@@ -35,7 +35,7 @@ func TestNoRouteShowsARestrictedTableAsItIs(t *testing.T) {
 				s := newTenants(t) // many of them take away what they are asked about
 				s.ask("acme", "POST", "/v1/default/namespaces/acme/tables/t", `{"requirements":[],"updates":[{"action":"set-properties","updates":{"`+marker+`":"1"}}]}`).Want(t, s, 200)
 				s.PutPolicies("", lent)
-				fill := strings.NewReplacer("{prefix}", "default", "{warehouse}", "default", "{namespace}", "acme", "{table}", "t", "{plan}", "1", "NS", "acme", "ROOT", s.Root+"/default")
+				fill := s.fill(place{"default", "acme"}, "beta")
 				a := apitest.Ask{Method: r.Method, Path: fill.Replace(r.Path), As: "beta", Body: fill.Replace(body), Header: http.Header{}}
 				if announced {
 					a.Header.Set("X-Iceberg-Client-Capabilities", "read-restrictions")

@@ -57,6 +57,11 @@ func TestEverySeriesMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sink := ops.AuditFigure{Sink: "file", Up: true}
+	onRecord, err := m.WatchAudit(func() []ops.AuditFigure { return []ops.AuditFigure{sink} })
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := scrape(t, m)
 
 	near, far := net.Pipe()
@@ -95,6 +100,16 @@ func TestEverySeriesMoves(t *testing.T) {
 	m.FilesPurged(40)
 	m.CertificatesRead("cluster", true)
 	m.CertificatesRead("http", false)
+	m.ConnectionRefused("total")
+	m.RateLimited("address")
+	m.SnapshotUploaded(time.Second, 8192)
+	m.SnapshotUploadFailed()
+	onRecord.Recorded("decision")
+	onRecord.Lost("file", 5)
+	onRecord.Refused()
+	onRecord.Wrote("file", time.Millisecond, false)
+	onRecord.Wrote("file", time.Millisecond, true)
+	sink = ops.AuditFigure{Sink: "file", Waiting: 6}
 	left = -time.Minute
 	raft = ops.RaftFigures{State: "Leader", Term: 3, CommitIndex: 12, AppliedIndex: 11, LastContact: 2 * time.Second}
 	entities = ops.EntityFigures{Namespaces: 4, Tables: 5, Views: 6, Tasks: map[string]int{"waiting": 2}}
@@ -145,6 +160,18 @@ func TestEverySeriesMoves(t *testing.T) {
 		`floeberg_client_scan_file_size_bytes_sum`:                       1 << 20,
 		`floeberg_client_commit_duration_seconds_count`:                  1,
 		`floeberg_client_commit_attempts_sum`:                            2,
+		`floeberg_connections_refused_total{limit="total"}`:              1,
+		`floeberg_rate_limited_total{limit="address"}`:                   1,
+		`floeberg_snapshot_upload_duration_seconds_count`:                1,
+		`floeberg_snapshot_upload_bytes`:                                 8192,
+		`floeberg_snapshot_upload_failures_total`:                        1,
+		`floeberg_audit_records_total{event="decision"}`:                 1,
+		`floeberg_audit_lost_records_total{sink="file"}`:                 5,
+		`floeberg_audit_refused_changes_total`:                           1,
+		`floeberg_audit_write_duration_seconds_count{sink="file"}`:       2,
+		`floeberg_audit_write_failures_total{sink="file"}`:               1,
+		`floeberg_audit_sink_up{sink="file"}`:                            0,
+		`floeberg_audit_sink_waiting_records{sink="file"}`:               6,
 	} {
 		if got, ok := after[series]; !ok || got != want {
 			t.Errorf("%s is %v (there: %v), want %v", series, got, ok, want)

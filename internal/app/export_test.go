@@ -10,3 +10,6 @@ func (a *App) SetHaltGrace(d time.Duration) { a.haltGrace = d }
 
 // Snapshot takes a snapshot of the state now.
 func (a *App) Snapshot() error { return a.node.Snapshot() }
+
+// StoreConfig is how object stores are reached.
+var StoreConfig = storeConfig

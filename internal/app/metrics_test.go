@@ -136,6 +136,33 @@ func TestEveryPathMovesItsSeries(t *testing.T) {
 	}
 }
 
+// What goes to the snapshot store moves series of its own, and so does the leader's
+// comparison of states.
+func TestSeriesOfTheSnapshotStore(t *testing.T) {
+	t.Parallel()
+	n := startReady(t, t.TempDir(), flags{
+		"bootstrap-key": adminKey, "snapshot-store": "file://" + t.TempDir(), "snapshot-upload-interval": "1s", "log-archive-interval": "100ms", "verify-interval": "200ms",
+	})
+	n.must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	for _, series := range []string{
+		`floeberg_snapshot_upload_duration_seconds_count`, `floeberg_snapshot_upload_bytes`,
+		`floeberg_log_archive_entries_total`, `floeberg_log_archive_bytes_total`, `floeberg_log_archive_index`,
+		`floeberg_state_verified_index`, `floeberg_command_version`, `floeberg_newest_command_version`,
+		`floeberg_audit_records_total{event="decision"}`, `floeberg_audit_write_duration_seconds_count{sink="file"}`, `floeberg_audit_sink_up{sink="file"}`,
+	} {
+		await(t, series, func() bool { return n.scrape(t)[series] > 0 })
+	}
+	all := n.scrape(t)
+	for _, series := range []string{
+		`floeberg_snapshot_age_seconds`, `floeberg_snapshot_upload_failures_total`, `floeberg_log_archive_gap`, `floeberg_log_archive_pending`,
+		`floeberg_log_archive_failures_total`, `floeberg_state_divergence`, `floeberg_audit_sink_waiting_records{sink="file"}`,
+	} {
+		if _, there := all[series]; !there {
+			t.Errorf("%s is missing", series)
+		}
+	}
+}
+
 func TestEntitiesAreCounted(t *testing.T) {
 	t.Parallel()
 	n := startReady(t, t.TempDir(), flags{"bootstrap-key": adminKey})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/floeberg/floeberg/api/management"
 	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/test/oidcserver"
 )
@@ -158,4 +159,29 @@ func TestTheTypeOfWhoAsks(t *testing.T) {
 	provider.more = nil
 	(&node{App: n.App, client: n.client, key: provider.token(t, "lake", "nansen", "crew")}).must(t, 403, "POST", namespaces, `{"namespace":["x"]}`)
 	n.must(t, 200, "POST", namespaces, `{"namespace":["by_a_key"]}`)
+}
+
+// A claim that a setting names says whose a principal is. A token without it is refused
+// then, and without the setting nobody looks for it.
+func TestTheTenantOfWhoAsks(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	provider, file := newIssuer(t, ca), filepath.Join(t.TempDir(), "ca")
+	write(t, file, ca.pem)
+	set := flags{
+		"bootstrap-key": adminKey, "oidc-issuer": provider.URL, "oidc-audience": "lake", "oidc-ca": file, "oidc-groups-map": "crew=writer",
+	}
+	nobodys := provider.token(t, "lake", "nansen", "crew")
+	provider.more = map[string]any{"org": "north"}
+	north := provider.token(t, "lake", "nansen", "crew")
+	as := func(n *node, token string) *node { return &node{App: n.App, client: n.client, key: token} }
+	plain := startReady(t, t.TempDir(), set)
+	as(plain, nobodys).must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	set["oidc-tenant-claim"] = "org"
+	n := startReady(t, t.TempDir(), set)
+	as(n, nobodys).must(t, 401, "GET", namespaces, "")
+	as(n, north).must(t, 200, "POST", namespaces, `{"namespace":["a"]}`)
+	if list := read[management.AuditList](t, n, "/management/v1/audit?tenant=north&event=outcome"); len(list.Records) != 1 {
+		t.Errorf("of tenant north: %+v", list.Records)
+	}
 }

@@ -198,27 +198,29 @@ func TestHeadsThatAreTooLarge(t *testing.T) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	n := startReady(t, t.TempDir(), flags{"bootstrap-key": adminKey, "http-max-connections-per-address": "3"})
-	n.client.CloseIdleConnections()
-	var first []net.Conn
-	await(t, "all places to be taken", func() bool {
-		conn := n.dial(t, "GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
-		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-			t.Fatal(err)
+	for setting, limit := range map[string]string{"http-max-connections": "total", "http-max-connections-per-address": "address"} {
+		n := startReady(t, t.TempDir(), flags{"bootstrap-key": adminKey, setting: "3"})
+		n.client.CloseIdleConnections()
+		var first []net.Conn
+		await(t, "all places to be taken", func() bool {
+			conn := n.dial(t, "GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+			if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := conn.Read(make([]byte, 12)); n > 0 && err == nil {
+				first = append(first, conn)
+				return false
+			}
+			return len(first) == 3
+		})
+		first[0].Close()
+		await(t, "a place", func() bool {
+			code, _ := n.try(t, "GET", "/health", "")
+			return code == 200
+		})
+		if got := n.scrape(t)[`floeberg_connections_refused_total{limit="`+limit+`"}`]; got < 1 {
+			t.Errorf("%v refusals are counted by %s", got, setting)
 		}
-		if n, err := conn.Read(make([]byte, 12)); n > 0 && err == nil {
-			first = append(first, conn)
-			return false
-		}
-		return len(first) == 3
-	})
-	first[0].Close()
-	await(t, "a place", func() bool {
-		code, _ := n.try(t, "GET", "/health", "")
-		return code == 200
-	})
-	if got := n.scrape(t)[`floeberg_connections_refused_total{limit="address"}`]; got < 1 {
-		t.Errorf("%v refusals are counted", got)
 	}
 }
 
