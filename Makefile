@@ -17,7 +17,7 @@ BIN     := bin/floeberg
 # on a machine that does nothing else.
 PROCESS_TESTS := ./test/cluster ./test/faults ./test/scale ./test/conformance
 # Where goroutines meet; the race detector slows what runs, so the rest is left out.
-RACE := ./api/... ./cluster/... ./fsm/... ./internal/app/... ./internal/archive/... ./internal/backup/... ./internal/catalog/... ./internal/identity/... ./internal/restore/... ./internal/storage/... ./ops/...
+RACE := ./api/... ./cluster/... ./fsm/... ./internal/app/... ./internal/archive/... ./internal/backup/... ./internal/catalog/... ./internal/identity/... ./internal/restore/... ./internal/secret/... ./internal/storage/... ./ops/...
 
 .PHONY: help
 help: ## Say what there is

@@ -102,9 +102,13 @@ func newOrigin(t *testing.T, keys *backup.Keys) *origin {
 	write(t, o.c.Node(0),
 		put(t, state.WarehouseKey("default"), &state.Warehouse{Name: "default", Root: "file://" + o.warehouse}),
 		put(t, state.NamespaceKey("default", []string{"ns"}), &state.Namespace{Path: []string{"ns"}}),
+		put(t, state.DataKeyKey(oldDataKey), &state.DataKey{Id: oldDataKey}), command.PutValue(state.DataKeySealsKey(oldDataKey), nil),
 		put(t, state.APIKeyKey([]byte("old key")), &state.APIKey{Id: "old", Groups: []string{"admin"}}))
 	return o
 }
+
+// oldDataKey is of the cluster that is lost, newDataKey of the one that takes its state on.
+var oldDataKey, newDataKey = []byte("old data key 123"), []byte("new data key 123")
 
 // single is a cluster of one node, with an identity.
 func single(t *testing.T) *clustertest.Cluster {

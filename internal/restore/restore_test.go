@@ -43,6 +43,7 @@ func TestRestoreIntoAnEmptyCluster(t *testing.T) {
 	own := c.Node(0).ClusterID()
 	write(t, c.Node(0),
 		put(t, state.APIKeyKey([]byte("new key")), &state.APIKey{Id: "new"}),
+		put(t, state.DataKeyKey(newDataKey), &state.DataKey{Id: newDataKey}), command.PutValue(state.DataKeySealsKey(newDataKey), nil),
 		put(t, state.WarehouseKey("default"), &state.Warehouse{Name: "default", Root: "file:///elsewhere"}),
 		put(t, state.WarehouseKey("mine"), &state.Warehouse{Name: "mine", Root: "file:///mine"}))
 
@@ -81,6 +82,10 @@ func TestRestoreIntoAnEmptyCluster(t *testing.T) {
 		}
 		if entry, _, ok, err := v.KeyEntry("new"); err != nil || !ok || string(entry.GetHash()) != "new key" {
 			t.Errorf("node %d: the new key is not found by its id: %v, %v", i, entry, err)
+		}
+		// Secrets of both can be opened, and what comes is sealed as the lost one did.
+		if keys, err := v.DataKeys(); err != nil || len(keys.Keys) != 2 || string(keys.Seals) != string(oldDataKey) {
+			t.Errorf("node %d: data keys %v, %v", i, keys, err)
 		}
 		for name, root := range map[string]string{"default": "file://" + o.warehouse, "mine": "file:///mine"} {
 			if rec, _, ok, err := v.Warehouse(name); err != nil || !ok || rec.GetRoot() != root {
