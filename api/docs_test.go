@@ -30,7 +30,7 @@ func TestDocsListWhatIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(raw)
-	method := regexp.MustCompile(`\b(GET|HEAD|POST|PUT|DELETE)\b`)
+	method := regexp.MustCompile(`\b(GET|HEAD|POST|PUT|PATCH|DELETE)\b`)
 	var listed []string
 	for _, m := range row.FindAllStringSubmatch(page, -1) {
 		for _, name := range method.FindAllString(m[2], -1) {

@@ -85,7 +85,7 @@ func operations(t *testing.T) map[string]operation {
 
 func managed(t *testing.T) []serve.Route {
 	t.Helper()
-	routes, err := management.Routes(management.Options{Catalog: struct{ management.Catalog }{}, Cluster: struct{ management.Cluster }{}, Keys: struct{ management.Keys }{}, Policies: struct{ management.Policies }{}})
+	routes, err := management.Routes(management.Options{Catalog: struct{ management.Catalog }{}, Cluster: struct{ management.Cluster }{}, Keys: struct{ management.Keys }{}, Policies: struct{ management.Policies }{}, Warehouses: struct{ management.Warehouses }{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ const (
 	ActionManageKeys      Action = "ManageKeys"
 	ActionShowCluster     Action = "ShowCluster"
 	ActionManageCluster   Action = "ManageCluster"
+	ActionCreateWarehouse Action = "CreateWarehouse"
 	ActionManageWarehouse Action = "ManageWarehouse"
 	ActionShowPolicies    Action = "ShowPolicies"
 	ActionManagePolicies  Action = "ManagePolicies"
@@ -81,7 +82,7 @@ func (a Action) Class() Class {
 		ActionRenameTable, ActionCreateView, ActionReplaceView, ActionDropView, ActionRegisterView,
 		ActionRenameView:
 		return ClassWrite
-	case ActionListKeys, ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
+	case ActionListKeys, ActionManageKeys, ActionShowCluster, ActionManageCluster, ActionCreateWarehouse, ActionManageWarehouse, ActionRebuildTable, ActionListReports,
 		ActionListTasks, ActionCancelTask, ActionListBackups, ActionCreateBackup, ActionVerifyBackup, ActionRestoreBackup,
 		ActionShowPolicies, ActionManagePolicies, ActionShowSecrets, ActionManageSecrets:
 		return ClassManage

@@ -77,10 +77,13 @@ func (s *Site) RevokeKey(name string) {
 	s.Log.Delete(s.T, state.APIKeyKey(authn.HashKey(KeyOf(name))))
 }
 
+// Stores is the store of every warehouse.
+func (s *Site) Stores(context.Context, string) (catalog.Store, error) { return s.Store, nil }
+
 // Catalog is the use cases of one more node.
 func (s *Site) Catalog(adjust ...func(*catalog.Options)) *catalog.Catalog {
 	s.T.Helper()
-	opts := catalog.Options{Log: s.Log, Store: s.Store, NewUUID: uuid.NewString, DefaultWarehouse: "default"}
+	opts := catalog.Options{Log: s.Log, Stores: s.Stores, NewUUID: uuid.NewString, DefaultWarehouse: "default"}
 	for _, a := range adjust {
 		a(&opts)
 	}

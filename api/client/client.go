@@ -143,6 +143,16 @@ func (c *Client) Put(ctx context.Context, path string, body, into any) error {
 	return c.change(ctx, http.MethodPut, path, body, into)
 }
 
+// Patch is Post for what is changed in parts.
+func (c *Client) Patch(ctx context.Context, path string, body, into any) error {
+	return c.change(ctx, http.MethodPatch, path, body, into)
+}
+
+// Delete is Post for what is taken away.
+func (c *Client) Delete(ctx context.Context, path string) error {
+	return c.change(ctx, http.MethodDelete, path, nil, nil)
+}
+
 func (c *Client) change(ctx context.Context, method, path string, body, into any) error {
 	r := &request{method: method, path: path, key: uuid.NewString()}
 	if body != nil {

@@ -62,7 +62,7 @@ func auditNode(t testing.TB, l logs) (*apitest.Site, http.Handler) {
 	t.Helper()
 	s := apitest.NewSite(t)
 	routes, err := management.Routes(management.Options{
-		Catalog: s.Catalog(), Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Audit: auditedCluster{&audit.Trail{Peers: l}},
+		Catalog: s.Catalog(), Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Warehouses: noWarehouses, Audit: auditedCluster{&audit.Trail{Peers: l}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func (f *fakeBackups) Operation(_ context.Context, id string) (*backup.Operation
 // askBackups sends a request as a member of a group.
 func askBackups(t *testing.T, f management.Backups, group, method, path string, header ...string) (int, map[string]any) {
 	t.Helper()
-	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Backups: f})
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Warehouses: noWarehouses, Backups: f})
 	if err != nil {
 		t.Fatal(err)
 	}

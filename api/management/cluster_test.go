@@ -83,7 +83,7 @@ func (revoked) Recheck(context.Context, authz.Principal) error { return authn.Er
 
 func operate(t *testing.T, f *fakeCluster, who serve.Authenticator, method, path, body string) (int, string) {
 	t.Helper()
-	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Keys: noKeys, Policies: noPolicies})
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Keys: noKeys, Policies: noPolicies, Warehouses: noWarehouses})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestClusterVerification(t *testing.T) {
 func TestOperationsWithAKeyThatIsGone(t *testing.T) {
 	t.Parallel()
 	f := &fakeCluster{}
-	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Keys: noKeys, Policies: noPolicies})
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: f, Keys: noKeys, Policies: noPolicies, Warehouses: noWarehouses})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func handler(s *apitest.Site, opts serve.Options, c *catalog.Catalog, allowed po
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, allowed)})
+	routes, err := management.Routes(management.Options{Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, allowed), Warehouses: s.Warehouses(c)})
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -58,6 +58,9 @@ func policies(s *apitest.Site, c *catalog.Catalog, allowed policy.Options) *poli
 // noKeys are those of a node that is not asked for any.
 var noKeys = struct{ management.Keys }{}
 
+// noWarehouses are those of a node that is not asked for any.
+var noWarehouses = struct{ management.Warehouses }{}
+
 // noPolicies are those of a node that is not asked for any.
 var noPolicies = struct{ management.Policies }{}
 
@@ -66,13 +69,15 @@ func slowNode(s *apitest.Site, id string, places int, wait func()) http.Handler 
 	s.T.Helper()
 	opts := s.Options(id)
 	opts.MaxRequests = places
-	return handler(s, opts, s.Catalog(func(o *catalog.Options) { o.Store = slowStore{o.Store, wait} }), policy.Options{})
+	return handler(s, opts, s.Catalog(func(o *catalog.Options) { o.Stores = slowStore{s.Store, wait}.of }), policy.Options{})
 }
 
 type slowStore struct {
 	catalog.Store
 	wait func()
 }
+
+func (s slowStore) of(context.Context, string) (catalog.Store, error) { return s, nil }
 
 func (s slowStore) Get(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
 	s.wait()

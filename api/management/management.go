@@ -15,11 +15,6 @@ import (
 
 // Catalog is the use cases that operators need.
 type Catalog interface {
-	// Warehouse returns a warehouse by name.
-	Warehouse(ctx context.Context, read catalog.Read, name string) (*catalog.WarehouseInfo, error)
-	// ListWarehouses returns all warehouses.
-	ListWarehouses(ctx context.Context, read catalog.Read, page catalog.Page) (*catalog.List[*catalog.WarehouseInfo], error)
-
 	// LoadTable returns a table.
 	LoadTable(ctx context.Context, warehouse string, id catalog.Identifier, opts catalog.LoadOptions) (*catalog.Table, error)
 	// VerifyTable compares a table's metadata with the file that it points to.
@@ -48,6 +43,8 @@ type Options struct {
 	Keys Keys
 	// Policies is required.
 	Policies Policies
+	// Warehouses is required.
+	Warehouses Warehouses
 	// Backups is nil where there is no snapshot store.
 	Backups Backups
 	// Restores is nil where nothing can be restored.
@@ -60,14 +57,15 @@ type Options struct {
 
 // api is the handlers' common ground.
 type api struct {
-	catalog  Catalog
-	cluster  Cluster
-	keys     Keys
-	policies Policies
-	backups  Backups
-	restores Restores
-	audit    Audit
-	secrets  Secrets
+	catalog    Catalog
+	cluster    Cluster
+	keys       Keys
+	policies   Policies
+	warehouses Warehouses
+	backups    Backups
+	restores   Restores
+	audit      Audit
+	secrets    Secrets
 }
 
 // Routes are the operations of operators.
@@ -84,11 +82,11 @@ func Routes(opts Options) ([]serve.Route, error) {
 	if opts.Policies == nil {
 		return nil, errors.New("management: Policies is missing")
 	}
-	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, backups: opts.Backups, restores: opts.Restores, audit: opts.Audit, secrets: opts.Secrets}
-	routes := slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes(), a.auditRoutes(), a.secretRoutes(), []serve.Route{
-		{Method: http.MethodGet, Path: pathWarehouses, Action: authz.ActionListWarehouses, Resource: onCluster, Query: pageQuery, Handle: a.listWarehouses},
-		{Method: http.MethodGet, Path: pathWarehouse, Action: authz.ActionShowWarehouse, Resource: onWarehouse, Handle: a.showWarehouse},
-
+	if opts.Warehouses == nil {
+		return nil, errors.New("management: Warehouses is missing")
+	}
+	a := &api{catalog: opts.Catalog, cluster: opts.Cluster, keys: opts.Keys, policies: opts.Policies, warehouses: opts.Warehouses, backups: opts.Backups, restores: opts.Restores, audit: opts.Audit, secrets: opts.Secrets}
+	routes := slices.Concat(a.clusterRoutes(), a.keyringRoutes(), a.keyRoutes(), a.policyRoutes(), a.auditRoutes(), a.secretRoutes(), a.warehouseRoutes(), []serve.Route{
 		{Method: http.MethodGet, Path: pathTable + "/verify", Action: authz.ActionVerifyTable, Resource: onTable, Handle: a.verifyTable, Store: true},
 		{Method: http.MethodPost, Path: pathTable + "/rebuild", Action: authz.ActionRebuildTable, Resource: onTable, Handle: a.rebuildTable, Change: true},
 		{Method: http.MethodGet, Path: pathTable + "/reports", Action: authz.ActionListReports, Resource: onTable, Handle: a.listReports},

@@ -27,7 +27,7 @@ func TestTryPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	routes, err := management.Routes(management.Options{
-		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, policy.Options{}), Audit: auditedCluster{&audit.Trail{Peers: l}},
+		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, policy.Options{}), Warehouses: noWarehouses, Audit: auditedCluster{&audit.Trail{Peers: l}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestTrialsGoByTheCircumstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	routes, err := management.Routes(management.Options{
-		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, policy.Options{}), Audit: auditedCluster{&audit.Trail{Peers: l}},
+		Catalog: c, Cluster: &fakeCluster{}, Keys: keys, Policies: policies(s, c, policy.Options{}), Warehouses: noWarehouses, Audit: auditedCluster{&audit.Trail{Peers: l}},
 	})
 	if err != nil {
 		t.Fatal(err)

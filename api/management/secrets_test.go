@@ -44,7 +44,7 @@ func (f *fakeSecrets) Rotate(_ context.Context, force bool) (*secret.Rotation, e
 // askSecrets asks a node about its secrets; nil keeps none.
 func askSecrets(t *testing.T, s management.Secrets, who serve.Authenticator, method, path string) (int, string) {
 	t.Helper()
-	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Secrets: s})
+	routes, err := management.Routes(management.Options{Catalog: &spy{}, Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Warehouses: noWarehouses, Secrets: s})
 	if err != nil {
 		t.Fatal(err)
 	}

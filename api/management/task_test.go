@@ -66,7 +66,7 @@ func (as) Recheck(context.Context, authz.Principal) error { return nil }
 
 func ask(t *testing.T, s *spy, group, method, target string, header ...string) (int, map[string]any) {
 	t.Helper()
-	routes, err := management.Routes(management.Options{Catalog: s, Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies})
+	routes, err := management.Routes(management.Options{Catalog: s, Cluster: &fakeCluster{}, Keys: noKeys, Policies: noPolicies, Warehouses: noWarehouses})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,22 @@ func TestWarehouses(t *testing.T) {
 	s, h := newNode(t)
 	s.Log.Put(t, state.WarehouseKey("a/b c"), &state.Warehouse{Name: "a/b c", Root: "s3://lake/c", AllowedRoots: []string{"s3://more"}})
 	want := []management.Warehouse{
-		{Name: "a/b c", Root: "s3://lake/c", AllowedRoots: []string{"s3://more"}},
-		{Name: "default", Root: s.Root + "/default", AllowedRoots: []string{}},
-		{Name: "other", Root: s.Root + "/other", AllowedRoots: []string{}},
+		{Name: "a/b c", Root: "s3://lake/c", AllowedRoots: []string{"s3://more"}, FromSettings: true},
+		{Name: "default", Root: s.Root + "/default", AllowedRoots: []string{}, FromSettings: true},
+		{Name: "other", Root: s.Root + "/other", AllowedRoots: []string{}, FromSettings: true},
 	}
+	v, err := s.Log.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if _, want[i].Generation, _, err = v.Warehouse(want[i].Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.Close()
 	w := apitest.Ask{Method: "GET", Path: warehouses}.Want(t, h, 200)
-	if diff := cmp.Diff(management.Warehouses{Warehouses: want}, apitest.Decode[management.Warehouses](t, w)); diff != "" {
+	if diff := cmp.Diff(management.WarehouseList{Warehouses: want}, apitest.Decode[management.WarehouseList](t, w)); diff != "" {
 		t.Error(diff)
 	}
 	if w.Header().Get("Floeberg-Index") == "" {
@@ -31,7 +41,7 @@ func TestWarehouses(t *testing.T) {
 	}
 	var got []management.Warehouse
 	for token := ""; ; {
-		page := apitest.Decode[management.Warehouses](t, apitest.Ask{Method: "GET", Path: warehouses + "?page_size=1&page_token=" + token}.Want(t, h, 200))
+		page := apitest.Decode[management.WarehouseList](t, apitest.Ask{Method: "GET", Path: warehouses + "?page_size=1&page_token=" + token}.Want(t, h, 200))
 		if len(page.Warehouses) != 1 {
 			t.Fatalf("a page of one: %+v", page)
 		}
@@ -50,7 +60,7 @@ func TestWarehouses(t *testing.T) {
 
 	apitest.Ask{Method: "GET", Path: warehouses + "/nowhere"}.WantError(t, h, 404, "NoSuchWarehouseException")
 	apitest.Ask{Method: "GET", Path: warehouses + "/"}.WantError(t, h, 404, "NoSuchEndpointException")
-	apitest.Ask{Method: "DELETE", Path: warehouses}.WantError(t, h, 405, "MethodNotAllowedException")
+	apitest.Ask{Method: "PUT", Path: warehouses}.WantError(t, h, 405, "MethodNotAllowedException")
 	for _, query := range []string{"page_size=0", "page_size=-1", "page_size=x", "page_size=1&page_size=2", "page_size=", "page_token=%zz"} {
 		apitest.Ask{Method: "GET", Path: warehouses + "?" + query}.WantError(t, h, 400, "BadRequestException")
 	}

@@ -308,6 +308,6 @@ func TestViewNames(t *testing.T) {
 		ask{method: "GET", path: views + "/" + path}.want(t, h, 200)
 	}
 	// What exists can be read whatever it is called.
-	s.put(state.ViewKey("default", []string{"a"}, "*"), encode(t, &state.ViewEntry{Id: []byte("0123456789abcdef"), Metadata: []byte(`{}`)}))
+	s.put(state.ViewKey("default", []string{"a"}, "*"), encode(t, &state.ViewEntry{Id: []byte("0123456789abcdef"), Location: s.root + "/default/v", Metadata: []byte(`{}`)}))
 	ask{method: "GET", path: views + "/*"}.want(t, h, 200)
 }

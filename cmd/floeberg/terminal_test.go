@@ -175,6 +175,7 @@ var unlike = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "uuid-uuid-uuid-uuid-uuid-uuid-uuid-x"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "2026-01-02T03:04:05Z"},
 	{regexp.MustCompile(`-[0-9a-f]{32}`), "-id"},
+	{regexp.MustCompile(`(generation"?:? +)\d+`), "${1}5"},
 }
 
 func (n *served) likened(text string) string {

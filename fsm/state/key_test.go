@@ -262,6 +262,8 @@ func TestGoldenKeys(t *testing.T) {
 		"answer":    "\x19someone\x00\x01key\x00\x01",
 		"task":      "\x1a0123456789abcdef",
 		"purge":     "\x1bs3://b/t/\x000123456789abcdef",
+		"changes":   "\x32",
+		"in one":    "\x12w\x00\x01",
 	}
 	got := map[string]string{
 		"cluster":   string(state.ClusterKey()),
@@ -276,6 +278,8 @@ func TestGoldenKeys(t *testing.T) {
 		"answer":    string(state.AnswerKey("someone", "key")),
 		"task":      string(state.TaskKey(id)),
 		"purge":     string(state.PurgeKey("s3://b/t", id)),
+		"changes":   string(state.WarehousesChangedKey()),
+		"in one":    string(state.NamespacesOf("w").Start),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-golden +now)\n%s", diff)

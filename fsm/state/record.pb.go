@@ -197,8 +197,15 @@ type Warehouse struct {
 	// Canonical location, without a trailing slash.
 	Root string `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
 	// Further canonical roots where tables may be placed on request.
-	AllowedRoots  []string `protobuf:"bytes,3,rep,name=allowed_roots,json=allowedRoots,proto3" json:"allowed_roots,omitempty"`
-	CreatedMs     uint64   `protobuf:"varint,4,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	AllowedRoots []string `protobuf:"bytes,3,rep,name=allowed_roots,json=allowedRoots,proto3" json:"allowed_roots,omitempty"`
+	CreatedMs    uint64   `protobuf:"varint,4,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	// Tells it from others that have its name before or after it, 16 bytes. It is empty
+	// where the warehouse was made of the nodes' settings: that one can't be deleted, and
+	// the settings say how its store is reached.
+	Id    []byte          `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	Store *WarehouseStore `protobuf:"bytes,6,opt,name=store,proto3" json:"store,omitempty"`
+	// When it was changed last; 0 where it never was.
+	ChangedMs     uint64 `protobuf:"varint,7,opt,name=changed_ms,json=changedMs,proto3" json:"changed_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +268,108 @@ func (x *Warehouse) GetCreatedMs() uint64 {
 	return 0
 }
 
+func (x *Warehouse) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Warehouse) GetStore() *WarehouseStore {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+func (x *Warehouse) GetChangedMs() uint64 {
+	if x != nil {
+		return x.ChangedMs
+	}
+	return 0
+}
+
+// WarehouseStore is how the store of a warehouse is reached that was made at run time.
+type WarehouseStore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// URL of the store; empty is the cloud's own, or with the nodes' own credentials
+	// that of their settings.
+	Endpoint  string `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Region    string `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	PathStyle bool   `protobuf:"varint,3,opt,name=path_style,json=pathStyle,proto3" json:"path_style,omitempty"`
+	// Sealed; empty where nodes use their own.
+	Credentials []byte `protobuf:"bytes,4,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	// What may be known of them, such as an access key's id.
+	CredentialsName string `protobuf:"bytes,5,opt,name=credentials_name,json=credentialsName,proto3" json:"credentials_name,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *WarehouseStore) Reset() {
+	*x = WarehouseStore{}
+	mi := &file_fsm_state_record_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarehouseStore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarehouseStore) ProtoMessage() {}
+
+func (x *WarehouseStore) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarehouseStore.ProtoReflect.Descriptor instead.
+func (*WarehouseStore) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WarehouseStore) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *WarehouseStore) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *WarehouseStore) GetPathStyle() bool {
+	if x != nil {
+		return x.PathStyle
+	}
+	return false
+}
+
+func (x *WarehouseStore) GetCredentials() []byte {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *WarehouseStore) GetCredentialsName() string {
+	if x != nil {
+		return x.CredentialsName
+	}
+	return ""
+}
+
 // Namespace is one level of a warehouse's tree.
 type Namespace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -276,7 +385,7 @@ type Namespace struct {
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_fsm_state_record_proto_msgTypes[3]
+	mi := &file_fsm_state_record_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -288,7 +397,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[3]
+	mi := &file_fsm_state_record_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -301,7 +410,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{3}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Namespace) GetPath() []string {
@@ -351,7 +460,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_fsm_state_record_proto_msgTypes[4]
+	mi := &file_fsm_state_record_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +472,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[4]
+	mi := &file_fsm_state_record_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +485,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{4}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Table) GetId() []byte {
@@ -429,7 +538,7 @@ type ViewEntry struct {
 
 func (x *ViewEntry) Reset() {
 	*x = ViewEntry{}
-	mi := &file_fsm_state_record_proto_msgTypes[5]
+	mi := &file_fsm_state_record_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +550,7 @@ func (x *ViewEntry) String() string {
 func (*ViewEntry) ProtoMessage() {}
 
 func (x *ViewEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[5]
+	mi := &file_fsm_state_record_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +563,7 @@ func (x *ViewEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewEntry.ProtoReflect.Descriptor instead.
 func (*ViewEntry) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{5}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ViewEntry) GetId() []byte {
@@ -509,7 +618,7 @@ type LocationOwner struct {
 
 func (x *LocationOwner) Reset() {
 	*x = LocationOwner{}
-	mi := &file_fsm_state_record_proto_msgTypes[6]
+	mi := &file_fsm_state_record_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +630,7 @@ func (x *LocationOwner) String() string {
 func (*LocationOwner) ProtoMessage() {}
 
 func (x *LocationOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[6]
+	mi := &file_fsm_state_record_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +643,7 @@ func (x *LocationOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocationOwner.ProtoReflect.Descriptor instead.
 func (*LocationOwner) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{6}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LocationOwner) GetId() []byte {
@@ -573,7 +682,7 @@ type APIKey struct {
 
 func (x *APIKey) Reset() {
 	*x = APIKey{}
-	mi := &file_fsm_state_record_proto_msgTypes[7]
+	mi := &file_fsm_state_record_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +694,7 @@ func (x *APIKey) String() string {
 func (*APIKey) ProtoMessage() {}
 
 func (x *APIKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[7]
+	mi := &file_fsm_state_record_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +707,7 @@ func (x *APIKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use APIKey.ProtoReflect.Descriptor instead.
 func (*APIKey) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{7}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *APIKey) GetId() string {
@@ -692,14 +801,17 @@ type Answer struct {
 	//	*Answer_Table
 	//	*Answer_View
 	//	*Answer_PolicyVersion
-	Outcome       isAnswer_Outcome `protobuf_oneof:"outcome"`
+	//	*Answer_Warehouse
+	Outcome isAnswer_Outcome `protobuf_oneof:"outcome"`
+	// The warehouse that the request was about; empty where that one has no id.
+	WarehouseId   []byte `protobuf:"bytes,17,opt,name=warehouse_id,json=warehouseId,proto3" json:"warehouse_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fsm_state_record_proto_msgTypes[8]
+	mi := &file_fsm_state_record_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +823,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[8]
+	mi := &file_fsm_state_record_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +836,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{8}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Answer) GetFingerprint() []byte {
@@ -804,6 +916,22 @@ func (x *Answer) GetPolicyVersion() uint64 {
 	return 0
 }
 
+func (x *Answer) GetWarehouse() *WarehouseAnswer {
+	if x != nil {
+		if x, ok := x.Outcome.(*Answer_Warehouse); ok {
+			return x.Warehouse
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetWarehouseId() []byte {
+	if x != nil {
+		return x.WarehouseId
+	}
+	return nil
+}
+
 type isAnswer_Outcome interface {
 	isAnswer_Outcome()
 }
@@ -838,6 +966,11 @@ type Answer_PolicyVersion struct {
 	PolicyVersion uint64 `protobuf:"varint,16,opt,name=policy_version,json=policyVersion,proto3,oneof"`
 }
 
+type Answer_Warehouse struct {
+	// A warehouse as it was shown, without credentials.
+	Warehouse *WarehouseAnswer `protobuf:"bytes,18,opt,name=warehouse,proto3,oneof"`
+}
+
 func (*Answer_Failure) isAnswer_Outcome() {}
 
 func (*Answer_Done) isAnswer_Outcome() {}
@@ -852,6 +985,8 @@ func (*Answer_View) isAnswer_Outcome() {}
 
 func (*Answer_PolicyVersion) isAnswer_Outcome() {}
 
+func (*Answer_Warehouse) isAnswer_Outcome() {}
+
 // Done is the answer of a change that has none.
 type Done struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -861,7 +996,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_fsm_state_record_proto_msgTypes[9]
+	mi := &file_fsm_state_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1008,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[9]
+	mi := &file_fsm_state_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1021,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{9}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{10}
 }
 
 // Failure is a refusal that the state decided.
@@ -901,7 +1036,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_fsm_state_record_proto_msgTypes[10]
+	mi := &file_fsm_state_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1048,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[10]
+	mi := &file_fsm_state_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1061,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{10}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Failure) GetKind() string {
@@ -955,7 +1090,7 @@ type PropertiesChange struct {
 
 func (x *PropertiesChange) Reset() {
 	*x = PropertiesChange{}
-	mi := &file_fsm_state_record_proto_msgTypes[11]
+	mi := &file_fsm_state_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1102,7 @@ func (x *PropertiesChange) String() string {
 func (*PropertiesChange) ProtoMessage() {}
 
 func (x *PropertiesChange) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[11]
+	mi := &file_fsm_state_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1115,7 @@ func (x *PropertiesChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropertiesChange.ProtoReflect.Descriptor instead.
 func (*PropertiesChange) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{11}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PropertiesChange) GetUpdated() []string {
@@ -1019,7 +1154,7 @@ type TableAnswer struct {
 
 func (x *TableAnswer) Reset() {
 	*x = TableAnswer{}
-	mi := &file_fsm_state_record_proto_msgTypes[12]
+	mi := &file_fsm_state_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1166,7 @@ func (x *TableAnswer) String() string {
 func (*TableAnswer) ProtoMessage() {}
 
 func (x *TableAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[12]
+	mi := &file_fsm_state_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1179,7 @@ func (x *TableAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableAnswer.ProtoReflect.Descriptor instead.
 func (*TableAnswer) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{12}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TableAnswer) GetId() []byte {
@@ -1087,7 +1222,7 @@ type ViewAnswer struct {
 
 func (x *ViewAnswer) Reset() {
 	*x = ViewAnswer{}
-	mi := &file_fsm_state_record_proto_msgTypes[13]
+	mi := &file_fsm_state_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +1234,7 @@ func (x *ViewAnswer) String() string {
 func (*ViewAnswer) ProtoMessage() {}
 
 func (x *ViewAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[13]
+	mi := &file_fsm_state_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +1247,7 @@ func (x *ViewAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewAnswer.ProtoReflect.Descriptor instead.
 func (*ViewAnswer) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{13}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ViewAnswer) GetId() []byte {
@@ -1134,6 +1269,59 @@ func (x *ViewAnswer) GetLocation() string {
 		return x.Location
 	}
 	return ""
+}
+
+// WarehouseAnswer is a warehouse and the revision that the answer showed.
+type WarehouseAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Warehouse     *Warehouse             `protobuf:"bytes,1,opt,name=warehouse,proto3" json:"warehouse,omitempty"`
+	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarehouseAnswer) Reset() {
+	*x = WarehouseAnswer{}
+	mi := &file_fsm_state_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarehouseAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarehouseAnswer) ProtoMessage() {}
+
+func (x *WarehouseAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_state_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarehouseAnswer.ProtoReflect.Descriptor instead.
+func (*WarehouseAnswer) Descriptor() ([]byte, []int) {
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *WarehouseAnswer) GetWarehouse() *Warehouse {
+	if x != nil {
+		return x.Warehouse
+	}
+	return nil
+}
+
+func (x *WarehouseAnswer) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 // Task is a job that outlives the request that asked for it. It is in the
@@ -1171,7 +1359,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_fsm_state_record_proto_msgTypes[14]
+	mi := &file_fsm_state_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1371,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[14]
+	mi := &file_fsm_state_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1384,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{14}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Task) GetId() []byte {
@@ -1336,7 +1524,7 @@ type TaskLease struct {
 
 func (x *TaskLease) Reset() {
 	*x = TaskLease{}
-	mi := &file_fsm_state_record_proto_msgTypes[15]
+	mi := &file_fsm_state_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1536,7 @@ func (x *TaskLease) String() string {
 func (*TaskLease) ProtoMessage() {}
 
 func (x *TaskLease) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[15]
+	mi := &file_fsm_state_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1549,7 @@ func (x *TaskLease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskLease.ProtoReflect.Descriptor instead.
 func (*TaskLease) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{15}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TaskLease) GetNode() string {
@@ -1397,7 +1585,7 @@ type TaskProgress struct {
 
 func (x *TaskProgress) Reset() {
 	*x = TaskProgress{}
-	mi := &file_fsm_state_record_proto_msgTypes[16]
+	mi := &file_fsm_state_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1597,7 @@ func (x *TaskProgress) String() string {
 func (*TaskProgress) ProtoMessage() {}
 
 func (x *TaskProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[16]
+	mi := &file_fsm_state_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1610,7 @@ func (x *TaskProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskProgress.ProtoReflect.Descriptor instead.
 func (*TaskProgress) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{16}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TaskProgress) GetFilesDeleted() uint64 {
@@ -1452,7 +1640,7 @@ type Purge struct {
 
 func (x *Purge) Reset() {
 	*x = Purge{}
-	mi := &file_fsm_state_record_proto_msgTypes[17]
+	mi := &file_fsm_state_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1652,7 @@ func (x *Purge) String() string {
 func (*Purge) ProtoMessage() {}
 
 func (x *Purge) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[17]
+	mi := &file_fsm_state_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1665,7 @@ func (x *Purge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purge.ProtoReflect.Descriptor instead.
 func (*Purge) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{17}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Purge) GetTableId() []byte {
@@ -1522,7 +1710,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_fsm_state_record_proto_msgTypes[18]
+	mi := &file_fsm_state_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1722,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_state_record_proto_msgTypes[18]
+	mi := &file_fsm_state_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1735,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_fsm_state_record_proto_rawDescGZIP(), []int{18}
+	return file_fsm_state_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Event) GetKind() string {
@@ -1625,13 +1813,24 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"\x06Member\x12\x12\n" +
 	"\x04held\x18\x01 \x01(\bR\x04held\x12\x1d\n" +
 	"\n" +
-	"removed_ms\x18\x02 \x01(\x04R\tremovedMs\"w\n" +
+	"removed_ms\x18\x02 \x01(\x04R\tremovedMs\"\xdf\x01\n" +
 	"\tWarehouse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\tR\x04root\x12#\n" +
 	"\rallowed_roots\x18\x03 \x03(\tR\fallowedRoots\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\x04 \x01(\x04R\tcreatedMs\"\xe7\x01\n" +
+	"created_ms\x18\x04 \x01(\x04R\tcreatedMs\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\fR\x02id\x127\n" +
+	"\x05store\x18\x06 \x01(\v2!.floeberg.state.v1.WarehouseStoreR\x05store\x12\x1d\n" +
+	"\n" +
+	"changed_ms\x18\a \x01(\x04R\tchangedMs\"\xb0\x01\n" +
+	"\x0eWarehouseStore\x12\x1a\n" +
+	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1d\n" +
+	"\n" +
+	"path_style\x18\x03 \x01(\bR\tpathStyle\x12 \n" +
+	"\vcredentials\x18\x04 \x01(\fR\vcredentials\x12)\n" +
+	"\x10credentials_name\x18\x05 \x01(\tR\x0fcredentialsName\"\xe7\x01\n" +
 	"\tNamespace\x12\x12\n" +
 	"\x04path\x18\x01 \x03(\tR\x04path\x12\x1a\n" +
 	"\blocation\x18\x02 \x01(\tR\blocation\x12L\n" +
@@ -1677,7 +1876,7 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"rotated_ms\x18\n" +
 	" \x01(\x04R\trotatedMs\x12\x1f\n" +
 	"\vbreak_glass\x18\v \x01(\bR\n" +
-	"breakGlass\"\xb7\x03\n" +
+	"breakGlass\"\x9e\x04\n" +
 	"\x06Answer\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\fR\vfingerprint\x126\n" +
 	"\afailure\x18\x02 \x01(\v2\x1a.floeberg.state.v1.FailureH\x00R\afailure\x12-\n" +
@@ -1688,7 +1887,9 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"properties\x126\n" +
 	"\x05table\x18\x06 \x01(\v2\x1e.floeberg.state.v1.TableAnswerH\x00R\x05table\x123\n" +
 	"\x04view\x18\a \x01(\v2\x1d.floeberg.state.v1.ViewAnswerH\x00R\x04view\x12'\n" +
-	"\x0epolicy_version\x18\x10 \x01(\x04H\x00R\rpolicyVersionB\t\n" +
+	"\x0epolicy_version\x18\x10 \x01(\x04H\x00R\rpolicyVersion\x12B\n" +
+	"\twarehouse\x18\x12 \x01(\v2\".floeberg.state.v1.WarehouseAnswerH\x00R\twarehouse\x12!\n" +
+	"\fwarehouse_id\x18\x11 \x01(\fR\vwarehouseIdB\t\n" +
 	"\aoutcome\"\x06\n" +
 	"\x04Done\"7\n" +
 	"\aFailure\x12\x12\n" +
@@ -1707,7 +1908,10 @@ const file_fsm_state_record_proto_rawDesc = "" +
 	"ViewAnswer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12+\n" +
 	"\x11metadata_location\x18\x02 \x01(\tR\x10metadataLocation\x12\x1a\n" +
-	"\blocation\x18\x03 \x01(\tR\blocation\"\x90\x04\n" +
+	"\blocation\x18\x03 \x01(\tR\blocation\"i\n" +
+	"\x0fWarehouseAnswer\x12:\n" +
+	"\twarehouse\x18\x01 \x01(\v2\x1c.floeberg.state.v1.WarehouseR\twarehouse\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x90\x04\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1d\n" +
@@ -1772,47 +1976,52 @@ func file_fsm_state_record_proto_rawDescGZIP() []byte {
 }
 
 var file_fsm_state_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fsm_state_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_fsm_state_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_fsm_state_record_proto_goTypes = []any{
 	(TaskStatus)(0),          // 0: floeberg.state.v1.TaskStatus
 	(*Cluster)(nil),          // 1: floeberg.state.v1.Cluster
 	(*Member)(nil),           // 2: floeberg.state.v1.Member
 	(*Warehouse)(nil),        // 3: floeberg.state.v1.Warehouse
-	(*Namespace)(nil),        // 4: floeberg.state.v1.Namespace
-	(*Table)(nil),            // 5: floeberg.state.v1.Table
-	(*ViewEntry)(nil),        // 6: floeberg.state.v1.ViewEntry
-	(*LocationOwner)(nil),    // 7: floeberg.state.v1.LocationOwner
-	(*APIKey)(nil),           // 8: floeberg.state.v1.APIKey
-	(*Answer)(nil),           // 9: floeberg.state.v1.Answer
-	(*Done)(nil),             // 10: floeberg.state.v1.Done
-	(*Failure)(nil),          // 11: floeberg.state.v1.Failure
-	(*PropertiesChange)(nil), // 12: floeberg.state.v1.PropertiesChange
-	(*TableAnswer)(nil),      // 13: floeberg.state.v1.TableAnswer
-	(*ViewAnswer)(nil),       // 14: floeberg.state.v1.ViewAnswer
-	(*Task)(nil),             // 15: floeberg.state.v1.Task
-	(*TaskLease)(nil),        // 16: floeberg.state.v1.TaskLease
-	(*TaskProgress)(nil),     // 17: floeberg.state.v1.TaskProgress
-	(*Purge)(nil),            // 18: floeberg.state.v1.Purge
-	(*Event)(nil),            // 19: floeberg.state.v1.Event
-	nil,                      // 20: floeberg.state.v1.Namespace.PropertiesEntry
+	(*WarehouseStore)(nil),   // 4: floeberg.state.v1.WarehouseStore
+	(*Namespace)(nil),        // 5: floeberg.state.v1.Namespace
+	(*Table)(nil),            // 6: floeberg.state.v1.Table
+	(*ViewEntry)(nil),        // 7: floeberg.state.v1.ViewEntry
+	(*LocationOwner)(nil),    // 8: floeberg.state.v1.LocationOwner
+	(*APIKey)(nil),           // 9: floeberg.state.v1.APIKey
+	(*Answer)(nil),           // 10: floeberg.state.v1.Answer
+	(*Done)(nil),             // 11: floeberg.state.v1.Done
+	(*Failure)(nil),          // 12: floeberg.state.v1.Failure
+	(*PropertiesChange)(nil), // 13: floeberg.state.v1.PropertiesChange
+	(*TableAnswer)(nil),      // 14: floeberg.state.v1.TableAnswer
+	(*ViewAnswer)(nil),       // 15: floeberg.state.v1.ViewAnswer
+	(*WarehouseAnswer)(nil),  // 16: floeberg.state.v1.WarehouseAnswer
+	(*Task)(nil),             // 17: floeberg.state.v1.Task
+	(*TaskLease)(nil),        // 18: floeberg.state.v1.TaskLease
+	(*TaskProgress)(nil),     // 19: floeberg.state.v1.TaskProgress
+	(*Purge)(nil),            // 20: floeberg.state.v1.Purge
+	(*Event)(nil),            // 21: floeberg.state.v1.Event
+	nil,                      // 22: floeberg.state.v1.Namespace.PropertiesEntry
 }
 var file_fsm_state_record_proto_depIdxs = []int32{
-	20, // 0: floeberg.state.v1.Namespace.properties:type_name -> floeberg.state.v1.Namespace.PropertiesEntry
-	11, // 1: floeberg.state.v1.Answer.failure:type_name -> floeberg.state.v1.Failure
-	10, // 2: floeberg.state.v1.Answer.done:type_name -> floeberg.state.v1.Done
-	4,  // 3: floeberg.state.v1.Answer.namespace:type_name -> floeberg.state.v1.Namespace
-	12, // 4: floeberg.state.v1.Answer.properties:type_name -> floeberg.state.v1.PropertiesChange
-	13, // 5: floeberg.state.v1.Answer.table:type_name -> floeberg.state.v1.TableAnswer
-	14, // 6: floeberg.state.v1.Answer.view:type_name -> floeberg.state.v1.ViewAnswer
-	18, // 7: floeberg.state.v1.Task.purge:type_name -> floeberg.state.v1.Purge
-	0,  // 8: floeberg.state.v1.Task.status:type_name -> floeberg.state.v1.TaskStatus
-	16, // 9: floeberg.state.v1.Task.lease:type_name -> floeberg.state.v1.TaskLease
-	17, // 10: floeberg.state.v1.Task.progress:type_name -> floeberg.state.v1.TaskProgress
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 0: floeberg.state.v1.Warehouse.store:type_name -> floeberg.state.v1.WarehouseStore
+	22, // 1: floeberg.state.v1.Namespace.properties:type_name -> floeberg.state.v1.Namespace.PropertiesEntry
+	12, // 2: floeberg.state.v1.Answer.failure:type_name -> floeberg.state.v1.Failure
+	11, // 3: floeberg.state.v1.Answer.done:type_name -> floeberg.state.v1.Done
+	5,  // 4: floeberg.state.v1.Answer.namespace:type_name -> floeberg.state.v1.Namespace
+	13, // 5: floeberg.state.v1.Answer.properties:type_name -> floeberg.state.v1.PropertiesChange
+	14, // 6: floeberg.state.v1.Answer.table:type_name -> floeberg.state.v1.TableAnswer
+	15, // 7: floeberg.state.v1.Answer.view:type_name -> floeberg.state.v1.ViewAnswer
+	16, // 8: floeberg.state.v1.Answer.warehouse:type_name -> floeberg.state.v1.WarehouseAnswer
+	3,  // 9: floeberg.state.v1.WarehouseAnswer.warehouse:type_name -> floeberg.state.v1.Warehouse
+	20, // 10: floeberg.state.v1.Task.purge:type_name -> floeberg.state.v1.Purge
+	0,  // 11: floeberg.state.v1.Task.status:type_name -> floeberg.state.v1.TaskStatus
+	18, // 12: floeberg.state.v1.Task.lease:type_name -> floeberg.state.v1.TaskLease
+	19, // 13: floeberg.state.v1.Task.progress:type_name -> floeberg.state.v1.TaskProgress
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_fsm_state_record_proto_init() }
@@ -1820,7 +2029,7 @@ func file_fsm_state_record_proto_init() {
 	if File_fsm_state_record_proto != nil {
 		return
 	}
-	file_fsm_state_record_proto_msgTypes[8].OneofWrappers = []any{
+	file_fsm_state_record_proto_msgTypes[9].OneofWrappers = []any{
 		(*Answer_Failure)(nil),
 		(*Answer_Done)(nil),
 		(*Answer_Namespace)(nil),
@@ -1828,8 +2037,9 @@ func file_fsm_state_record_proto_init() {
 		(*Answer_Table)(nil),
 		(*Answer_View)(nil),
 		(*Answer_PolicyVersion)(nil),
+		(*Answer_Warehouse)(nil),
 	}
-	file_fsm_state_record_proto_msgTypes[14].OneofWrappers = []any{
+	file_fsm_state_record_proto_msgTypes[16].OneofWrappers = []any{
 		(*Task_Purge)(nil),
 	}
 	type x struct{}
@@ -1838,7 +2048,7 @@ func file_fsm_state_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_state_record_proto_rawDesc), len(file_fsm_state_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

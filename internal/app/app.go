@@ -32,6 +32,7 @@ import (
 	"github.com/floeberg/floeberg/internal/secret"
 	"github.com/floeberg/floeberg/internal/storage"
 	"github.com/floeberg/floeberg/internal/tasks"
+	"github.com/floeberg/floeberg/internal/warehouse"
 	"github.com/floeberg/floeberg/ops"
 	"github.com/floeberg/floeberg/ops/audit"
 )
@@ -76,7 +77,7 @@ type App struct {
 	giveUp      context.CancelFunc // ends the contexts of all requests
 	machine     *fsm.Machine
 	node        *cluster.Node
-	store       *lateStore
+	stores      *warehouse.Stores
 	founding    *founding
 	keeper      atomic.Pointer[backup.Keeper] // nil without a snapshot store
 	snapshots   *restore.Place                // the same
@@ -302,9 +303,11 @@ func (a *App) httpAdvertise() string {
 	return a.Addr()
 }
 
-func (a *App) openStore(ctx context.Context) error {
-	a.store = newLateStore(a.storeConfig())
-	a.undo.add("closing the object store", a.store.close)
+func (a *App) openStore(ctx context.Context) (err error) {
+	if a.stores, err = warehouse.NewStores(warehouse.StoresOptions{Latest: a.node.Latest, Proven: a.node.Proven, Config: a.storeConfig()}); err != nil {
+		return err
+	}
+	a.undo.add("closing the object stores", func(context.Context) error { return a.stores.Close() })
 	f, err := newFounding(a)
 	if err != nil {
 		return err
@@ -352,7 +355,7 @@ func storeConfig(c *config.Config) storage.Config {
 func (a *App) serveProtocol(context.Context) error {
 	cat, err := catalog.New(catalog.Options{
 		Log:              &catalogLog{node: a.node},
-		Store:            a.store,
+		Stores:           a.catalogStores,
 		Logger:           a.logger.With(slog.String("room", "catalog")),
 		NewUUID:          uuid.NewString,
 		DefaultWarehouse: a.config.WarehouseName,
@@ -391,8 +394,12 @@ func (a *App) serveProtocol(context.Context) error {
 	if err != nil {
 		return err
 	}
+	warehouses, err := a.warehouses(cat)
+	if err != nil {
+		return err
+	}
 	managed, err := management.Routes(management.Options{
-		Catalog: cat, Keys: keys, Policies: policies, Backups: a.backups(), Restores: a.restorer,
+		Catalog: cat, Keys: keys, Policies: policies, Warehouses: warehouses, Backups: a.backups(), Restores: a.restorer,
 		Cluster: &operatedCluster{node: a.node, support: support{a}, notes: []func(context.Context) statusNote{a.snapshotNote, a.auditNote, a.secretNote}},
 		Audit:   auditedCluster{a.auditTrail(), a},
 		Secrets: a.box.Load(),
@@ -445,7 +452,7 @@ func (a *App) serveProtocol(context.Context) error {
 func (a *App) workOnTasks(context.Context) error {
 	runner, err := tasks.New(tasks.Options{
 		Log:      taskLog{a.node, a.machine},
-		Store:    a.store,
+		Stores:   func(ctx context.Context, warehouse string) (tasks.Store, error) { return a.stores.Of(ctx, warehouse) },
 		Node:     a.config.NodeID,
 		Logger:   a.logger.With(slog.String("room", "tasks")),
 		Keep:     catalog.TaskKept,

@@ -19,6 +19,7 @@ import (
 	"github.com/floeberg/floeberg/internal/config"
 	"github.com/floeberg/floeberg/internal/identity"
 	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/internal/warehouse"
 )
 
 // founding does what a new cluster needs once: its default warehouse and its
@@ -28,7 +29,7 @@ type founding struct {
 	config  *config.Config
 	node    *cluster.Node
 	view    func() (*state.View, error)
-	store   *lateStore
+	stores  *warehouse.Stores
 	key     adminKey
 	logger  *slog.Logger
 	out     io.Writer
@@ -54,7 +55,7 @@ func newFounding(a *App) (*founding, error) {
 		config: a.config,
 		node:   a.node,
 		view:   a.machine.View,
-		store:  a.store,
+		stores: a.stores,
 		key:    adminKey{path: a.folder.in(adminKeyFile)},
 		logger: a.logger,
 		out:    a.opts.Out,
@@ -98,12 +99,12 @@ func (f *founding) lookLocally() error {
 	if err != nil || !ok {
 		return err
 	}
-	return f.take(rec)
+	return f.take(context.Background(), rec)
 }
 
 // take opens the store of the warehouse that the cluster has.
-func (f *founding) take(rec *state.Warehouse) error {
-	if err := f.store.open(rec.Root, rec.AllowedRoots); err != nil {
+func (f *founding) take(ctx context.Context, rec *state.Warehouse) error {
+	if _, err := f.stores.Of(ctx, rec.GetName()); err != nil {
 		return err
 	}
 	if !f.done.Swap(true) && (rec.Root != f.root || !slices.Equal(rec.AllowedRoots, f.allowed)) {
@@ -202,7 +203,7 @@ func (f *founding) foundWarehouse(ctx context.Context) error {
 				return err
 			}
 			found = true
-			return f.take(rec)
+			return f.take(ctx, rec)
 		})
 		if err != nil || found {
 			return err
@@ -216,7 +217,7 @@ func (f *founding) foundWarehouse(ctx context.Context) error {
 		key := state.WarehouseKey(name)
 		won, err := f.propose(ctx, &command.Transaction{
 			Preconditions: []*command.Precondition{command.KeyAbsent(key)},
-			Writes:        []*command.Write{command.PutValue(key, value)},
+			Writes:        []*command.Write{command.PutValue(key, value), command.PutValue(state.WarehousesChangedKey(), nil)},
 		})
 		if err != nil {
 			return err

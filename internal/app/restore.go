@@ -23,7 +23,7 @@ func (a *App) restoreBackups(context.Context) error {
 	restorer, err := restore.New(restore.Options{
 		Log:   restoreLog{a.node, a.machine},
 		Open:  a.openBackups,
-		Files: a.store,
+		Files: storedFiles{a.stores},
 		Restored: func() error {
 			if a.snapshots != nil {
 				// What was restored is in no snapshot of this cluster yet.

@@ -22,6 +22,10 @@ func (c *Catalog) remembered(v *state.View, ch Change) (answer *state.Answer, fo
 	if !bytes.Equal(answer.Fingerprint, ch.Fingerprint) {
 		return nil, true, refuse(KindKeyReused, "Idempotency-Key %s was used for another request; send a new key", ch.Key)
 	}
+	if then := answer.WarehouseId; len(then) > 0 && len(ch.warehouseID) > 0 && !bytes.Equal(then, ch.warehouseID) {
+		// What it was answered with is gone with the warehouse that had the name then.
+		return nil, true, refuse(KindKeyReused, "Idempotency-Key %s was used for a warehouse of this name that is gone; send a new key", ch.Key)
+	}
 	if f := answer.GetFailure(); f != nil {
 		return nil, true, &Error{Kind: Kind(f.Kind), Message: f.Message}
 	}
@@ -32,7 +36,7 @@ func (c *Catalog) remembered(v *state.View, ch Change) (answer *state.Answer, fo
 // dies with the change itself.
 func (c *Catalog) remember(ch Change, outcome *state.Answer) (*command.Precondition, *command.Write, error) {
 	key := state.AnswerKey(ch.Principal, ch.Key)
-	outcome.Fingerprint = ch.Fingerprint
+	outcome.Fingerprint, outcome.WarehouseId = ch.Fingerprint, ch.warehouseID
 	data, err := state.Encode(outcome)
 	if err != nil {
 		return nil, nil, err

@@ -38,6 +38,9 @@ type Log interface {
 	NowMs() uint64
 }
 
+// StoreOf gives the store of a warehouse, as this node's state has the warehouse now.
+type StoreOf func(ctx context.Context, warehouse string) (Store, error)
+
 // Store keeps metadata files under absolute canonical locations.
 type Store interface {
 	// Put makes a new object; it is durable when Put returns.
@@ -70,7 +73,7 @@ type Observer struct {
 // Options are what a Catalog is made of.
 type Options struct {
 	Log    Log
-	Store  Store
+	Stores StoreOf
 	Logger *slog.Logger
 	// NewUUID makes random UUIDs in text form.
 	NewUUID func() string
@@ -114,7 +117,7 @@ func (o *Options) setDefaults() {
 type Catalog struct {
 	opts   Options
 	log    Log
-	store  Store
+	stores StoreOf
 	logger *slog.Logger
 
 	queues  *queues
@@ -139,8 +142,8 @@ func New(opts Options) (*Catalog, error) {
 	switch {
 	case opts.Log == nil:
 		return nil, errors.New("catalog: Log is missing")
-	case opts.Store == nil:
-		return nil, errors.New("catalog: Store is missing")
+	case opts.Stores == nil:
+		return nil, errors.New("catalog: Stores is missing")
 	case opts.NewUUID == nil:
 		return nil, errors.New("catalog: NewUUID is missing")
 	}
@@ -151,7 +154,7 @@ func New(opts Options) (*Catalog, error) {
 	c := &Catalog{
 		opts:    opts,
 		log:     opts.Log,
-		store:   opts.Store,
+		stores:  opts.Stores,
 		logger:  opts.Logger,
 		queues:  newQueues(opts.MaxWaiters),
 		answers: newQueues(opts.MaxWaiters),
@@ -193,6 +196,19 @@ func (c *Catalog) look(ctx context.Context, read Read, warehouse string) (*state
 // broken is the refusal for a state that can't be read: a defect of this node's disk.
 func broken(err error) error {
 	return refuseBecause(KindUnavailable, err, "The catalog's state can't be read on this node")
+}
+
+// warehouseID tells a warehouse from others that had its name before; nil is that there
+// is none of the name, or that no other can have had it.
+func warehouseID(v *state.View, name string) ([]byte, error) {
+	if name == "" {
+		return nil, nil
+	}
+	rec, _, _, err := v.Warehouse(name)
+	if err != nil {
+		return nil, broken(err)
+	}
+	return rec.GetId(), nil
 }
 
 // WarehouseInfo is a warehouse as the catalog needs and clients see it.

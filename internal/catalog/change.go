@@ -36,6 +36,8 @@ type plan struct {
 	// files are the metadata files that were written for it. No table will ever
 	// point to them where it certainly does not apply.
 	files []string
+	// warehouse is whose store they are in.
+	warehouse string
 }
 
 func (p *plan) require(conds ...*command.Precondition) {
@@ -82,6 +84,36 @@ func (p *plan) putRecord(key []byte, record proto.Message) error {
 // remembered answer where the same request was carried out before, or a refusal.
 func (c *Catalog) change(ctx context.Context, ch Change, name []byte, attempt func(context.Context, *state.View) (*plan, error)) (*state.Answer, error) {
 	return c.changeAll(ctx, ch, [][]byte{name}, attempt)
+}
+
+// changeIn is change for what is in a warehouse. The attempt is given the warehouse as the
+// state has it, and lands only while it is so: where tables may lie, and in whose store,
+// may be changed on another node meanwhile.
+func (c *Catalog) changeIn(ctx context.Context, ch Change, warehouse string, name []byte, attempt attemptIn) (*state.Answer, error) {
+	return c.changeAllIn(ctx, ch, warehouse, [][]byte{name}, attempt)
+}
+
+// attemptIn is one attempt at a change of what is in a warehouse.
+type attemptIn func(context.Context, *state.View, *WarehouseInfo) (*plan, error)
+
+// changeAllIn is changeIn for what concerns several names.
+func (c *Catalog) changeAllIn(ctx context.Context, ch Change, warehouse string, names [][]byte, attempt attemptIn) (*state.Answer, error) {
+	ch.warehouse = warehouse
+	if warehouse == "" {
+		ch.warehouse = c.opts.DefaultWarehouse
+	}
+	return c.changeAll(ctx, ch, names, func(ctx context.Context, v *state.View) (*plan, error) {
+		wh, err := c.warehouse(v, ch.warehouse)
+		if err != nil {
+			return nil, err
+		}
+		p, err := attempt(ctx, v, wh)
+		if p != nil {
+			p.warehouse = wh.Name
+			p.require(command.KeyUnchanged(state.WarehouseKey(wh.Name), wh.Revision))
+		}
+		return p, err
+	})
 }
 
 // changeAll is change for what concerns several names.
@@ -167,6 +199,9 @@ func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven boo
 	// Before anything is written on the strength of a right.
 	err := checkGuards(v, ch)
 	if err == nil && ch.Key != "" {
+		if ch.warehouseID, err = warehouseID(v, ch.warehouse); err != nil {
+			return nil, finished, err
+		}
 		answer, found, failed := c.remembered(v, ch)
 		switch {
 		case found && !proven:
@@ -180,7 +215,7 @@ func (c *Catalog) step(ctx context.Context, ch Change, v *state.View, proven boo
 	if err == nil {
 		p, err = attempt(ctx, v)
 		if err != nil && p != nil {
-			c.deleteOrphans(p.files...)
+			c.deleteOrphans(p.warehouse, p.files...)
 		}
 	}
 	switch {
@@ -227,6 +262,7 @@ func dependsOnState(err error) bool {
 	switch KindOf(err) {
 	case KindRevoked, KindNoSuchWarehouse, KindNoSuchNamespace, KindNoSuchTable, KindNoSuchView, KindNoSuchTask,
 		KindNoSuchPolicyVersion, KindPoliciesChanged, KindPolicyLockout,
+		KindWarehouseRefused, KindWarehouseChanged,
 		KindNoSuchKey, KindKeyRefused, KindKeyForbidden,
 		KindAlreadyExists, KindNotEmpty, KindCommitFailed, KindCommitUnknown,
 		KindInvalid, KindForbiddenLocation, KindTooLarge:
@@ -237,7 +273,7 @@ func dependsOnState(err error) bool {
 
 // propose puts a plan into the log.
 func (c *Catalog) propose(ctx context.Context, ch Change, p *plan) (next, error) {
-	abandon := func() { c.deleteOrphans(p.files...) }
+	abandon := func() { c.deleteOrphans(p.warehouse, p.files...) }
 	tx, err := c.transaction(ch, p)
 	if err != nil {
 		abandon()

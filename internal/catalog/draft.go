@@ -35,7 +35,7 @@ func (c *Catalog) writeDraft(ctx context.Context, p *plan, wh *WarehouseInfo, d 
 		return err
 	}
 	if dropped := superseded(d.table, d.record.Location, d.changes.DroppedMetadata); len(dropped) > 0 {
-		p.then(func(command.Result) { c.deleteOrphans(dropped...) })
+		p.then(func(command.Result) { c.deleteOrphans(wh.Name, dropped...) })
 	}
 	return nil
 }

@@ -42,6 +42,12 @@ const (
 	KindPolicyLockout Kind = "policy-lockout"
 	// KindReadRestricted is returned when the policies restrict what is read of a table, and the restrictions would not be kept to.
 	KindReadRestricted Kind = "read-restricted"
+	// KindWarehouseRefused is returned when a change of a warehouse would do harm, such as to another one.
+	KindWarehouseRefused Kind = "warehouse-refused"
+	// KindWarehouseChanged is returned when a warehouse is not of the generation any more that was to be changed.
+	KindWarehouseChanged Kind = "warehouse-changed"
+	// KindStoreRefused is returned when a store does not let the catalog work in it. No state decides that.
+	KindStoreRefused Kind = "store-refused"
 	// KindNoSuchKey is returned when the API key does not exist.
 	KindNoSuchKey Kind = "no-such-key"
 	// KindKeyRefused is returned when a change of an API key would lock everybody out, or can't be made of that key.

@@ -180,9 +180,14 @@ func newSite(t testing.TB) *site {
 	return s
 }
 
+// oneStore is the store of every warehouse.
+func oneStore(store Store) StoreOf {
+	return func(context.Context, string) (Store, error) { return store, nil }
+}
+
 func (s *site) node(adjust ...func(*Options)) *Catalog {
 	s.t.Helper()
-	opts := Options{Log: s.log, Store: s.st, NewUUID: uuid.NewString, DefaultWarehouse: "default"}
+	opts := Options{Log: s.log, Stores: oneStore(s.st), NewUUID: uuid.NewString, DefaultWarehouse: "default"}
 	for _, a := range adjust {
 		a(&opts)
 	}

@@ -25,7 +25,7 @@ const (
 // points to and none ever will: because their proposal certainly did not and
 // will not apply, or because they are off their table's metadata log.
 type janitor struct {
-	orphans chan string
+	orphans chan orphan
 	waiting atomic.Int64 // queued or under way
 	closing chan struct{}
 	done    sync.WaitGroup
@@ -34,9 +34,12 @@ type janitor struct {
 	giveUp context.CancelFunc
 }
 
+// orphan is a file that no table points to, in a warehouse's store.
+type orphan struct{ warehouse, location string }
+
 func (c *Catalog) startJanitor() {
 	j := &c.janitor
-	j.orphans = make(chan string, maxOrphans)
+	j.orphans = make(chan orphan, maxOrphans)
 	j.closing = make(chan struct{})
 	j.ctx, j.giveUp = context.WithCancel(context.Background())
 	for range sweepers {
@@ -48,31 +51,35 @@ func (c *Catalog) startJanitor() {
 func (c *Catalog) sweepAll() {
 	for {
 		select {
-		case location := <-c.janitor.orphans:
-			c.sweep(location)
+		case o := <-c.janitor.orphans:
+			c.sweep(o)
 			continue
 		case <-c.janitor.closing:
 		}
 		select {
-		case location := <-c.janitor.orphans:
-			c.sweep(location)
+		case o := <-c.janitor.orphans:
+			c.sweep(o)
 		default:
 			return
 		}
 	}
 }
 
-func (c *Catalog) sweep(location string) {
+func (c *Catalog) sweep(o orphan) {
 	defer c.janitor.waiting.Add(-1)
 	ctx, cancel := context.WithTimeout(c.janitor.ctx, cleanupTimeout)
 	defer cancel()
-	if err := c.store.Delete(ctx, location); err != nil {
-		c.keepOrphan(location, err.Error())
+	store, err := c.storeOf(ctx, o.warehouse)
+	if err == nil {
+		err = store.Delete(ctx, o.location)
+	}
+	if err != nil {
+		c.keepOrphan(o.location, err.Error())
 	}
 }
 
-// deleteOrphans has files deleted. A failure costs space and nothing else.
-func (c *Catalog) deleteOrphans(locations ...string) {
+// deleteOrphans has files of a warehouse deleted. A failure costs space and nothing else.
+func (c *Catalog) deleteOrphans(warehouse string, locations ...string) {
 	for _, location := range locations {
 		select {
 		case <-c.janitor.closing:
@@ -82,7 +89,7 @@ func (c *Catalog) deleteOrphans(locations ...string) {
 		}
 		c.janitor.waiting.Add(1)
 		select {
-		case c.janitor.orphans <- location:
+		case c.janitor.orphans <- orphan{warehouse, location}:
 		default:
 			c.janitor.waiting.Add(-1)
 			c.keepOrphan(location, "too many files wait to be deleted")

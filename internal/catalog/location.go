@@ -35,6 +35,15 @@ func confineAll(wh *WarehouseInfo, named []iceberg.NamedLocation) error {
 	return nil
 }
 
+// stillInside refuses to show or change what lies where nothing of the warehouse may lie
+// any more, since its roots were changed. It can still be dropped.
+func stillInside(wh *WarehouseInfo, id Identifier, canonical string) error {
+	if _, ok := rootOf(wh, canonical); ok {
+		return nil
+	}
+	return refuse(KindForbiddenLocation, "%s lies at %q, which the locations of the warehouse do not include any more", id, shorten(canonical))
+}
+
 // rootOf is the outermost of the warehouse's roots that a canonical location lies
 // strictly below: roots may lie in each other, and then so may the tables below them.
 func rootOf(wh *WarehouseInfo, canonical string) (outermost string, ok bool) {

@@ -96,10 +96,14 @@ func (c *Catalog) writeDocument(ctx context.Context, wh *WarehouseInfo, m metada
 	}
 	name := iceberg.MetadataFileName(before+1, c.opts.NewUUID(), zipped)
 	location := folder + "/" + name
-	if err := c.store.Put(ctx, location, body); err != nil {
+	store, err := c.storeOf(ctx, wh.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Put(ctx, location, body); err != nil {
 		if errors.Is(err, storage.ErrUnavailable) {
 			// It may be there all the same, under a name that nobody will hear of.
-			c.deleteOrphans(location)
+			c.deleteOrphans(wh.Name, location)
 		}
 		return nil, storeFailed(err, "The metadata file can't be written")
 	}
@@ -107,8 +111,12 @@ func (c *Catalog) writeDocument(ctx context.Context, wh *WarehouseInfo, m metada
 }
 
 // readMetadata reads a complete metadata file of at most maxBytes.
-func (c *Catalog) readMetadata(ctx context.Context, location string, maxBytes int64) ([]byte, error) {
-	body, err := c.store.Get(ctx, location, maxBytes)
+func (c *Catalog) readMetadata(ctx context.Context, wh *WarehouseInfo, location string, maxBytes int64) ([]byte, error) {
+	store, err := c.storeOf(ctx, wh.Name)
+	if err != nil {
+		return nil, err
+	}
+	body, err := store.Get(ctx, location, maxBytes)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, refuseBecause(KindNotFound, err, "Failed to open input stream for file: %s", location)
@@ -129,16 +137,20 @@ func (c *Catalog) readMetadata(ctx context.Context, location string, maxBytes in
 
 // verifyFile refuses a generation whose metadata file is missing, where the catalog
 // was asked to look.
-func (c *Catalog) verifyFile(ctx context.Context, location string) error {
+func (c *Catalog) verifyFile(ctx context.Context, warehouse, location string) error {
 	if !c.opts.VerifyMetadata {
 		return nil
 	}
-	return c.lookForFile(ctx, location)
+	return c.lookForFile(ctx, warehouse, location)
 }
 
 // lookForFile refuses a metadata file that is missing.
-func (c *Catalog) lookForFile(ctx context.Context, location string) error {
-	there, err := c.store.Exists(ctx, location)
+func (c *Catalog) lookForFile(ctx context.Context, warehouse, location string) error {
+	store, err := c.storeOf(ctx, warehouse)
+	if err != nil {
+		return err
+	}
+	there, err := store.Exists(ctx, location)
 	switch {
 	case err != nil:
 		return storeFailed(err, "The table's metadata file can't be looked for")
@@ -146,6 +158,30 @@ func (c *Catalog) lookForFile(ctx context.Context, location string) error {
 		return refuse(KindNotFound, "Failed to open input stream for file: %s", location)
 	}
 	return nil
+}
+
+// ensureFolder makes a folder where the warehouse's store has folders.
+func (c *Catalog) ensureFolder(ctx context.Context, wh *WarehouseInfo, folder string) error {
+	store, err := c.storeOf(ctx, wh.Name)
+	if err != nil {
+		return err
+	}
+	if err := store.EnsureFolder(ctx, folder); err != nil {
+		return storeFailed(err, "The table's folder can't be made")
+	}
+	return nil
+}
+
+// storeOf gives a warehouse's store; "" is the default one's.
+func (c *Catalog) storeOf(ctx context.Context, warehouse string) (Store, error) {
+	if warehouse == "" {
+		warehouse = c.opts.DefaultWarehouse
+	}
+	store, err := c.stores(ctx, warehouse)
+	if err != nil {
+		return nil, storeFailed(err, "The warehouse's store can't be opened")
+	}
+	return store, nil
 }
 
 // storeFailed is the refusal for an object store that did not do its part.

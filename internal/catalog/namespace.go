@@ -124,11 +124,7 @@ func (c *Catalog) CreateNamespace(ctx context.Context, ch Change, warehouse stri
 		return nil, err
 	}
 	var made *NamespaceInfo
-	answer, err := c.change(ctx, ch, state.NamespaceKey(warehouse, path), func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.NamespaceKey(warehouse, path), func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		p := &plan{}
 		if parent := path[:len(path)-1]; len(parent) > 0 {
 			if _, _, err := c.namespace(v, wh.Name, parent); err != nil {
@@ -145,9 +141,11 @@ func (c *Catalog) CreateNamespace(ctx context.Context, ch Change, warehouse stri
 		p.require(command.KeyAbsent(key))
 		rec := &state.Namespace{Path: path, Properties: maps.Clone(properties), CreatedMs: c.log.NowMs()}
 		delete(rec.Properties, locationProperty)
-		if rec.Location, err = c.namespaceLocation(v, wh, path, properties[locationProperty]); err != nil {
+		location, err := c.namespaceLocation(v, wh, path, properties[locationProperty])
+		if err != nil {
 			return nil, err
 		}
+		rec.Location = location
 		if err := p.putRecord(key, rec); err != nil {
 			return nil, err
 		}
@@ -187,11 +185,7 @@ func (c *Catalog) DropNamespace(ctx context.Context, ch Change, warehouse string
 	if err := checkNamespace(path); err != nil {
 		return 0, err
 	}
-	_, err := c.change(ctx, ch, state.NamespaceKey(warehouse, path), func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	_, err := c.changeIn(ctx, ch, warehouse, state.NamespaceKey(warehouse, path), func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		_, rev, err := c.namespace(v, wh.Name, path)
 		if err != nil {
 			return nil, err
@@ -231,11 +225,7 @@ func (c *Catalog) UpdateNamespaceProperties(ctx context.Context, ch Change, ware
 		}
 	}
 	var made *PropertiesChange
-	answer, err := c.change(ctx, ch, state.NamespaceKey(warehouse, path), func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.NamespaceKey(warehouse, path), func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		rec, rev, err := c.namespace(v, wh.Name, path)
 		if err != nil {
 			return nil, err

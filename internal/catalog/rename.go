@@ -60,11 +60,7 @@ func (c *Catalog) rename(
 		append(keyOf(warehouse, to.Namespace, to.Name), "rename"...),
 	}
 	index := uint64(0)
-	_, err := c.changeAll(ctx, ch, queues, func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	_, err := c.changeAllIn(ctx, ch, warehouse, queues, func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		r, err := find(v, wh)
 		if err != nil {
 			return nil, err

@@ -18,6 +18,7 @@ import (
 // weather is a store whose calls go to hooks where they are set.
 type weather struct {
 	Store
+	once         sync.Once
 	put          func(ctx context.Context, location string, body []byte) error
 	remove       func(ctx context.Context, location string) error
 	ensureFolder func(location string)
@@ -62,8 +63,12 @@ func (w *weather) EnsureFolder(ctx context.Context, location string) error {
 
 func under(w *weather) func(*Options) {
 	return func(o *Options) {
-		w.Store = o.Store
-		o.Store = w
+		below := o.Stores
+		o.Stores = func(ctx context.Context, warehouse string) (Store, error) {
+			store, err := below(ctx, warehouse)
+			w.once.Do(func() { w.Store = store })
+			return w, err
+		}
 	}
 }
 
@@ -164,7 +169,7 @@ func TestCloseDoesNotWaitForADeadStore(t *testing.T) {
 		return ctx.Err()
 	}}
 	c, err := New(Options{
-		Log: s.log, Store: w, NewUUID: func() string { return "" },
+		Log: s.log, Stores: oneStore(w), NewUUID: func() string { return "" },
 		Observer: Observer{OrphanKept: func(location string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -178,10 +183,10 @@ func TestCloseDoesNotWaitForADeadStore(t *testing.T) {
 	for i := range 50 {
 		want = append(want, fmt.Sprintf("f%02d", i))
 	}
-	c.deleteOrphans(want...)
+	c.deleteOrphans("default", want...)
 	soon(t, "close", func() error { c.Close(); return nil })
 	// A request that outlived the stop.
-	c.deleteOrphans("late")
+	c.deleteOrphans("default", "late")
 	slices.Sort(kept)
 	if want = append(want, "late"); !slices.Equal(kept, want) {
 		t.Errorf("told of %v", kept)

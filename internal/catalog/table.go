@@ -221,7 +221,7 @@ func (c *Catalog) LoadTable(ctx context.Context, warehouse string, id Identifier
 		return nil, err
 	}
 	// No state is held while a store is waited for.
-	if err := c.verifyFile(ctx, t.MetadataLocation); err != nil {
+	if err := c.verifyFile(ctx, warehouse, t.MetadataLocation); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -235,6 +235,9 @@ func (c *Catalog) loadTable(ctx context.Context, warehouse string, id Identifier
 	defer v.Close()
 	e, err := find(v, wh, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := stillInside(wh, id, e.record.Location); err != nil {
 		return nil, err
 	}
 	t := shown(wh, e, v.Index)
@@ -307,11 +310,7 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 	// Not among the table's commits: those wait for the object store, and a drop
 	// does not need it.
 	queue := append(state.TableKey(warehouse, id.Namespace, id.Name), "drop"...)
-	_, err := c.change(ctx, ch, queue, func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	_, err := c.changeIn(ctx, ch, warehouse, queue, func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		e, err := find(v, wh, id)
 		if err != nil {
 			return nil, err
@@ -320,6 +319,10 @@ func (c *Catalog) DropTable(ctx context.Context, ch Change, warehouse string, id
 		removeTable(p, e)
 		p.tell(tableEvent("table.drop", wh, id, e.record))
 		if purge {
+			// The job could delete nothing there.
+			if err := stillInside(wh, id, e.record.Location); err != nil {
+				return nil, err
+			}
 			if err := c.planPurge(p, ch, wh, id, e.record); err != nil {
 				return nil, err
 			}
@@ -338,11 +341,7 @@ func (c *Catalog) UnregisterTable(ctx context.Context, ch Change, warehouse stri
 	}
 	var last *Table
 	queue := append(state.TableKey(warehouse, id.Namespace, id.Name), "drop"...)
-	answer, err := c.change(ctx, ch, queue, func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, queue, func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		e, err := find(v, wh, id)
 		if err != nil {
 			return nil, err

@@ -18,11 +18,7 @@ func (c *Catalog) CommitTable(ctx context.Context, ch Change, warehouse string, 
 		return nil, err
 	}
 	var made *Table
-	answer, err := c.change(ctx, ch, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		if err := confineAll(wh, iceberg.Locations(req.Updates)); err != nil {
 			return nil, err
 		}
@@ -66,6 +62,9 @@ var errLanded = errors.New("the commit landed before")
 // draftCommit evaluates a commit on the generation that was found. It gives nil
 // where there is nothing to change; then too the plan requires that generation.
 func (c *Catalog) draftCommit(v *state.View, p *plan, wh *WarehouseInfo, req CommitTable, e *entry) (*draft, error) {
+	if err := stillInside(wh, req.Identifier, e.record.Location); err != nil {
+		return nil, err
+	}
 	base, err := c.loadMetadata(v, e)
 	if err != nil {
 		return nil, err

@@ -23,11 +23,7 @@ func (c *Catalog) CreateTable(ctx context.Context, ch Change, warehouse string, 
 	// One for all attempts: each place that is prepared leaves a folder behind.
 	suffix := c.opts.NewUUID()
 	var made *Table
-	answer, err := c.change(ctx, ch, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		if err := confineAll(wh, iceberg.PropertyLocations(req.Properties)); err != nil {
 			return nil, err
 		}
@@ -91,8 +87,8 @@ func (c *Catalog) stage(ctx context.Context, v *state.View, p *plan, wh *Warehou
 	if err != nil {
 		return nil, err
 	}
-	if err := c.store.EnsureFolder(ctx, folder); err != nil {
-		return nil, storeFailed(err, "The table's folder can't be made")
+	if err := c.ensureFolder(ctx, wh, folder); err != nil {
+		return nil, err
 	}
 	doc := t.Document()
 	id, err := c.newID()
@@ -176,7 +172,7 @@ func (c *Catalog) replayTable(ctx context.Context, warehouse string, id Identifi
 		return t, err
 	}
 	// Dropped or renamed since: its file still tells what the answer was.
-	doc, err := c.readMetadata(ctx, answer.MetadataLocation, c.opts.MaxMetadataBytes)
+	doc, err := c.readMetadata(ctx, wh, answer.MetadataLocation, c.opts.MaxMetadataBytes)
 	switch {
 	case KindOf(err) == KindNotFound, KindOf(err) == KindInvalid:
 		// "Not found" and "invalid" would say that the change was not made.

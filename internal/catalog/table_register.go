@@ -18,11 +18,7 @@ func (c *Catalog) RegisterTable(ctx context.Context, ch Change, warehouse string
 	}
 	r := registration{c: c, ch: ch, req: req}
 	defer r.end(ctx)
-	answer, err := c.change(ctx, ch, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.TableKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		return r.attempt(ctx, v, wh)
 	})
 	if err != nil {
@@ -74,7 +70,7 @@ func (r *registration) attempt(ctx context.Context, v *state.View, wh *Warehouse
 	if old != nil && old.record.MetadataLocation == r.req.MetadataLocation {
 		return r.c.planNothing(v, wh, old, &r.made)
 	}
-	if err := r.read(ctx, v, p); err != nil {
+	if err := r.read(ctx, v, p, wh); err != nil {
 		return nil, err
 	}
 	places, err := r.table.Locations()
@@ -127,7 +123,7 @@ func (r *registration) place(v *state.View, p *plan, wh *WarehouseInfo) (*entry,
 
 // read reads the metadata file once for all attempts. A purge that ended since may
 // have been one of this file.
-func (r *registration) read(ctx context.Context, v *state.View, p *plan) error {
+func (r *registration) read(ctx context.Context, v *state.View, p *plan, wh *WarehouseInfo) error {
 	ended, err := noPurgeEnds(v, p)
 	if err != nil {
 		return err
@@ -138,9 +134,9 @@ func (r *registration) read(ctx context.Context, v *state.View, p *plan) error {
 		if ended == before {
 			return nil
 		}
-		return r.c.lookForFile(ctx, r.req.MetadataLocation)
+		return r.c.lookForFile(ctx, wh.Name, r.req.MetadataLocation)
 	}
-	r.table, r.leave, err = r.c.readTable(ctx, r.req.MetadataLocation)
+	r.table, r.leave, err = r.c.readTable(ctx, wh, r.req.MetadataLocation)
 	if err != nil {
 		return err
 	}
@@ -188,15 +184,15 @@ const smallDocument = 8 << 20
 
 // readTable reads a metadata file and parses it. A large one waits for its turn,
 // so that a few requests can't fill the memory; leave gives the turn on.
-func (c *Catalog) readTable(ctx context.Context, location string) (t *iceberg.Table, leave func(), err error) {
+func (c *Catalog) readTable(ctx context.Context, wh *WarehouseInfo, location string) (t *iceberg.Table, leave func(), err error) {
 	leave = func() {}
-	doc, err := c.readMetadata(ctx, location, min(smallDocument, c.opts.MaxMetadataBytes))
+	doc, err := c.readMetadata(ctx, wh, location, min(smallDocument, c.opts.MaxMetadataBytes))
 	if KindOf(err) == KindTooLarge && c.opts.MaxMetadataBytes > smallDocument {
 		// No table is called so: names of tables have a keyspace before them.
 		if leave, err = c.queues.enter(ctx, "large documents"); err != nil {
 			return nil, nil, err
 		}
-		doc, err = c.readMetadata(ctx, location, c.opts.MaxMetadataBytes)
+		doc, err = c.readMetadata(ctx, wh, location, c.opts.MaxMetadataBytes)
 	}
 	if err == nil {
 		t, err = parseTable(location, doc)

@@ -443,7 +443,7 @@ func TestGzippedMetadata(t *testing.T) {
 	if !strings.HasSuffix(made.MetadataLocation, ".gz.metadata.json") {
 		t.Errorf("the file is called %s", made.MetadataLocation)
 	}
-	doc, err := c.readMetadata(t.Context(), made.MetadataLocation, c.opts.MaxMetadataBytes)
+	doc, err := c.readMetadata(t.Context(), &WarehouseInfo{Name: "default"}, made.MetadataLocation, c.opts.MaxMetadataBytes)
 	if err != nil {
 		t.Fatal(err)
 	}

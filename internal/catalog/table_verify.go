@@ -60,7 +60,7 @@ func (c *Catalog) VerifyTable(ctx context.Context, read Read, warehouse string, 
 	if err != nil {
 		return nil, err
 	}
-	file, leave, err := c.readTable(ctx, e.record.MetadataLocation)
+	file, leave, err := c.readTable(ctx, wh, e.record.MetadataLocation)
 	if err == nil {
 		defer leave()
 	}
@@ -264,16 +264,12 @@ func (c *Catalog) RebuildTable(ctx context.Context, ch Change, warehouse string,
 		return nil, err
 	}
 	var made *Verification
-	answer, err := c.change(ctx, ch, state.TableKey(warehouse, id.Namespace, id.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.TableKey(warehouse, id.Namespace, id.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		e, err := find(v, wh, id)
 		if err != nil {
 			return nil, err
 		}
-		file, leave, err := c.readTable(ctx, e.record.MetadataLocation)
+		file, leave, err := c.readTable(ctx, wh, e.record.MetadataLocation)
 		if err != nil {
 			return nil, err
 		}

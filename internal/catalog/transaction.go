@@ -34,11 +34,7 @@ func (c *Catalog) CommitTransaction(ctx context.Context, ch Change, warehouse st
 		names = append(names, name)
 	}
 	index := uint64(0)
-	_, err := c.changeAll(ctx, ch, names, func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	_, err := c.changeAllIn(ctx, ch, warehouse, names, func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		p := &plan{outcome: doneAnswer()}
 		p.then(func(res command.Result) { index = res.Index })
 		drafts, err := c.draftAll(v, p, wh, reqs)

@@ -57,6 +57,18 @@ type Change struct {
 	Guards []Guard
 	// Fingerprint is the hash of method, path and body that the key is bound to.
 	Fingerprint []byte
+
+	// warehouse is the name of the one that it is in, and warehouseID tells that one
+	// from others that had the name; both are set by the catalog.
+	warehouse   string
+	warehouseID []byte
+}
+
+// In is the change as one of what belongs to a warehouse: its Idempotency-Key is not
+// answered with what belonged to another one of the name.
+func (ch Change) In(warehouse string) Change {
+	ch.warehouse = warehouse
+	return ch
 }
 
 // Guard is a key of the replicated state and the revision that it must still have;

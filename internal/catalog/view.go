@@ -67,6 +67,9 @@ func (c *Catalog) LoadView(ctx context.Context, read Read, warehouse string, id 
 		return nil, err
 	}
 	defer v.Close()
+	if err := stillInside(wh, id, e.record.Location); err != nil {
+		return nil, err
+	}
 	return shownView(wh, e, v.Index), nil
 }
 
@@ -90,11 +93,7 @@ func (c *Catalog) DropView(ctx context.Context, ch Change, warehouse string, id 
 	// Not among the view's replacements: those wait for the object store, and a
 	// drop does not need it.
 	queue := append(state.ViewKey(warehouse, id.Namespace, id.Name), "drop"...)
-	_, err := c.change(ctx, ch, queue, func(_ context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	_, err := c.changeIn(ctx, ch, warehouse, queue, func(_ context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		e, err := findView(v, wh, id)
 		if err != nil {
 			return nil, err
@@ -149,7 +148,7 @@ func (c *Catalog) replayView(ctx context.Context, warehouse string, id Identifie
 		return shownView(wh, e, v.Index), nil
 	}
 	// Dropped or renamed since: its file still tells what the answer was.
-	doc, err := c.readMetadata(ctx, answer.MetadataLocation, maxViewBytes)
+	doc, err := c.readMetadata(ctx, wh, answer.MetadataLocation, maxViewBytes)
 	switch {
 	case KindOf(err) == KindNotFound, KindOf(err) == KindInvalid:
 		// "Not found" and "invalid" would say that the change was not made.

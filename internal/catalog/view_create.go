@@ -19,11 +19,7 @@ func (c *Catalog) CreateView(ctx context.Context, ch Change, warehouse string, r
 		return nil, err
 	}
 	var made *View
-	answer, err := c.change(ctx, ch, state.ViewKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.ViewKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		if err := confineAll(wh, iceberg.PropertyLocations(req.Properties)); err != nil {
 			return nil, err
 		}

@@ -15,11 +15,7 @@ func (c *Catalog) RegisterView(ctx context.Context, ch Change, warehouse string,
 	}
 	var made *View
 	var view *iceberg.View // the same for all attempts: metadata files never change
-	answer, err := c.change(ctx, ch, state.ViewKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.ViewKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		file, err := confine(wh, req.MetadataLocation)
 		if err != nil {
 			return nil, err
@@ -32,7 +28,7 @@ func (c *Catalog) RegisterView(ctx context.Context, ch Change, warehouse string,
 			return nil, err
 		}
 		if view == nil {
-			if view, err = c.readView(ctx, req.MetadataLocation); err != nil {
+			if view, err = c.readView(ctx, wh, req.MetadataLocation); err != nil {
 				return nil, err
 			}
 		}
@@ -48,8 +44,8 @@ func (c *Catalog) RegisterView(ctx context.Context, ch Change, warehouse string,
 }
 
 // readView reads a view's metadata file and refuses any other.
-func (c *Catalog) readView(ctx context.Context, location string) (*iceberg.View, error) {
-	doc, err := c.readMetadata(ctx, location, maxViewBytes)
+func (c *Catalog) readView(ctx context.Context, wh *WarehouseInfo, location string) (*iceberg.View, error) {
+	doc, err := c.readMetadata(ctx, wh, location, maxViewBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -16,11 +16,7 @@ func (c *Catalog) ReplaceView(ctx context.Context, ch Change, warehouse string, 
 		return nil, err
 	}
 	var made *View
-	answer, err := c.change(ctx, ch, state.ViewKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View) (*plan, error) {
-		wh, err := c.warehouse(v, warehouse)
-		if err != nil {
-			return nil, err
-		}
+	answer, err := c.changeIn(ctx, ch, warehouse, state.ViewKey(warehouse, req.Namespace, req.Name), func(ctx context.Context, v *state.View, wh *WarehouseInfo) (*plan, error) {
 		if err := confineAll(wh, iceberg.Locations(req.Updates)); err != nil {
 			return nil, err
 		}
@@ -41,6 +37,9 @@ func (c *Catalog) ReplaceView(ctx context.Context, ch Change, warehouse string, 
 
 // planReplace evaluates a replacement on the generation that was found.
 func (c *Catalog) planReplace(ctx context.Context, v *state.View, wh *WarehouseInfo, req ReplaceView, e *viewEntry, into **View) (*plan, error) {
+	if err := stillInside(wh, req.Identifier, e.record.Location); err != nil {
+		return nil, err
+	}
 	base, err := iceberg.ParseView(e.record.Metadata)
 	if err != nil {
 		return nil, broken(err)

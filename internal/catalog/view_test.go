@@ -142,7 +142,7 @@ func TestViewLifecycle(t *testing.T) {
 	if !strings.Contains(changed.MetadataLocation, "/metadata/00001-") {
 		t.Errorf("the second metadata file is %s", changed.MetadataLocation)
 	}
-	onDisk, err := a.readMetadata(t.Context(), changed.MetadataLocation, maxViewBytes)
+	onDisk, err := a.readMetadata(t.Context(), &WarehouseInfo{Name: "default"}, changed.MetadataLocation, maxViewBytes)
 	if err != nil {
 		t.Fatalf("an acknowledged pointer leads nowhere: %v", err)
 	}

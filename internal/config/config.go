@@ -42,6 +42,9 @@ type Config struct {
 	WarehouseName string
 	// AllowLocations is further roots where its tables may be placed on request.
 	AllowLocations []string
+	// WarehouseLocations is where warehouses of run time may lie that are reached with the
+	// nodes' own rights.
+	WarehouseLocations []string
 	// S3 is how the default warehouse's store is reached.
 	S3 S3
 	// GCS is how gs:// locations are reached.

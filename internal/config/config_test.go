@@ -86,6 +86,7 @@ func wants(t *testing.T) map[string]want {
 		"azure-endpoint":       str("https://blobs.example.com", func(c *config.Config) any { return c.Azure.Endpoint }),
 		"azure-account-key":    str("a2V5", func(c *config.Config) any { return c.Azure.AccountKey }),
 		"azure-sas-token":      str("sv=2021-12-02&sig=x", func(c *config.Config) any { return c.Azure.SASToken }),
+		"warehouse-locations":  {value: "s3://other/x", inFile: `["s3://other/x"]`, got: func(c *config.Config) any { return c.WarehouseLocations }, want: []string{"s3://other/x"}},
 		"allow-locations":      {value: "s3://other/x", inFile: `["s3://other/x"]`, got: func(c *config.Config) any { return c.AllowLocations }, want: []string{"s3://other/x"}},
 		"auth":                 {value: "off", inFile: "false", got: func(c *config.Config) any { return c.Auth }, want: false},
 		"insecure-no-auth":     on(func(c *config.Config) any { return c.InsecureNoAuth }),

@@ -143,7 +143,8 @@ func oneWord(value string) error {
 // reservedNames would be taken for the fixed parts of the protocol's paths.
 var reservedNames = map[string]bool{"config": true, "oauth": true, "namespaces": true, "tables": true, "views": true, "transactions": true}
 
-func warehouseName(value string) error {
+// CheckWarehouseName refuses names that a warehouse can't have. Its error goes on after the name.
+func CheckWarehouseName(value string) error {
 	if err := oneWord(value); err != nil {
 		return err
 	}

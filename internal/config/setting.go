@@ -113,7 +113,7 @@ func nodeSettings() []Setting {
 		},
 		{
 			Name: "warehouse-name", Default: "default", Usage: "name of the default warehouse",
-			parse: text(func(c *Config) *string { return &c.WarehouseName }, warehouseName),
+			parse: text(func(c *Config) *string { return &c.WarehouseName }, CheckWarehouseName),
 		},
 		{
 			Name: "s3-endpoint", Note: "AWS", Usage: "URL of the S3 store",
@@ -162,6 +162,10 @@ func nodeSettings() []Setting {
 		{
 			Name: "allow-locations", Usage: "further roots where tables may be placed on request, comma-separated",
 			parse: list(func(c *Config) *[]string { return &c.AllowLocations }, storeURL),
+		},
+		{
+			Name: "warehouse-locations", Note: "nowhere", Usage: "places below which warehouses may be made at run time that nodes reach with their own rights, comma-separated",
+			parse: list(func(c *Config) *[]string { return &c.WarehouseLocations }, storeURL),
 		},
 		{
 			Name: "verify-metadata", Default: "off", Usage: "a load also checks that the table's metadata file is there", Switch: true,

@@ -121,7 +121,7 @@ func (p *Policies) change(
 ) (*Version, error) {
 	var made *Version
 	key := state.PolicySetKey(scope)
-	answer, err := p.log.Transact(ctx, ch, key, func(_ context.Context, v *state.View) (*catalog.Plan, error) {
+	answer, err := p.log.Transact(ctx, ch.In(scope), key, func(_ context.Context, v *state.View) (*catalog.Plan, error) {
 		h, err := findHead(v, scope)
 		if err != nil {
 			return nil, err

@@ -200,6 +200,13 @@ func (o *origin) restorer(c *clustertest.Cluster, i int, place *restore.Place) *
 	return o.restorerOver(log{c.Node(i), c.Machine(i)}, c, i, place)
 }
 
+// files are those of every warehouse.
+type files struct{ storage.Store }
+
+func (f files) Exists(ctx context.Context, _, location string) (bool, error) {
+	return f.Store.Exists(ctx, location)
+}
+
 // restorerOver is one that sees its node as l.
 func (o *origin) restorerOver(l restore.Log, c *clustertest.Cluster, i int, place *restore.Place) *restore.Restorer {
 	o.t.Helper()
@@ -211,7 +218,7 @@ func (o *origin) restorerOver(l restore.Log, c *clustertest.Cluster, i int, plac
 			}
 			return place, nil
 		},
-		Files: o.store, Restored: func() error { return nil },
+		Files: files{o.store}, Restored: func() error { return nil },
 		Node: clustertest.ID(i), Scratch: filepath.Join(c.Dir(i), "scratch"), Beat: 20 * time.Millisecond,
 	})
 	if err != nil {

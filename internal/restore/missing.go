@@ -121,7 +121,7 @@ func (r *Restorer) look(ctx context.Context, page []*pointed) {
 		go func() {
 			defer working.Done()
 			for p := range todo {
-				there, err := r.opts.Files.Exists(ctx, p.GetMetadataLocation())
+				there, err := r.opts.Files.Exists(ctx, p.GetWarehouse(), p.GetMetadataLocation())
 				p.gone, p.err = err == nil && !there, err
 			}
 		}()

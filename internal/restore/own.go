@@ -56,6 +56,8 @@ func keepOwn(v *state.View, restored map[string]bool) ([]*command.Write, error) 
 		}
 		writes = append(writes, command.PutValue(state.DataKeyKey(rec.GetId()), data))
 	}
+	// Whoever judges by all warehouses looks again.
+	writes = append(writes, command.PutValue(state.WarehousesChangedKey(), nil))
 	err = eachOwn(v, state.SpaceWarehouse, func(key []byte, value state.Value) error {
 		name, err := state.WarehouseName(key)
 		if err == nil && !restored[name] {

@@ -33,7 +33,8 @@ type Log interface {
 
 // Files is where tables' metadata files are.
 type Files interface {
-	Exists(ctx context.Context, location string) (bool, error)
+	// Exists tells whether there is a file, in the store of a warehouse.
+	Exists(ctx context.Context, warehouse, location string) (bool, error)
 }
 
 // Options are what a Restorer is made of. All without a default are required.

@@ -105,6 +105,9 @@ type GCSConfig struct {
 	// account.
 	CredentialsFile string
 
+	// ServiceAccountKey is the content of a service account's key file, in place of a file.
+	ServiceAccountKey []byte
+
 	// NoAuth sends no credentials: for emulators, whose endpoint may be http://.
 	NoAuth bool
 

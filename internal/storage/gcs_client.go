@@ -38,18 +38,18 @@ func openGCSStore(cfg Config) (*webStore, error) {
 		g.endpoint = endpoint
 	}
 	switch {
-	case cfg.GCS.NoAuth && cfg.GCS.CredentialsFile != "":
+	case cfg.GCS.NoAuth && (cfg.GCS.CredentialsFile != "" || len(cfg.GCS.ServiceAccountKey) > 0):
 		return nil, fmt.Errorf("%w: gcs credentials are given, and that none are sent", ErrConfig)
 	case !cfg.GCS.NoAuth && strings.HasPrefix(g.endpoint, "http://"):
 		return nil, fmt.Errorf("%w: the gcs endpoint is http://, where anybody could read the token: use https://, or no authentication for an emulator", ErrConfig)
 	case !cfg.GCS.NoAuth:
-		source := googleCredentials{file: cfg.GCS.CredentialsFile, client: &http.Client{
+		source := googleCredentials{file: cfg.GCS.CredentialsFile, key: cfg.GCS.ServiceAccountKey, client: &http.Client{
 			Timeout:   cfg.Timeouts.Attempt,
 			Transport: g.client.Transport,
 		}}
-		if source.file != "" {
-			// Without the network: what is wrong with the file is known at once.
-			if _, err := source.fromFile(context.Background(), source.file); err != nil {
+		if source.file != "" || len(source.key) > 0 {
+			// Without the network: what is wrong with it is known at once.
+			if _, err := source.find(context.Background()); err != nil {
 				return nil, fmt.Errorf("%w: gcs credentials: %w", ErrConfig, err)
 			}
 		}
@@ -63,6 +63,7 @@ func openGCSStore(cfg Config) (*webStore, error) {
 // from the machine.
 type googleCredentials struct {
 	file   string
+	key    []byte // of a service account
 	client *http.Client
 	// scope is what tokens are asked for; "" is gcsScope.
 	scope string
@@ -83,6 +84,14 @@ func (c googleCredentials) fetch(ctx context.Context) (string, time.Time, error)
 }
 
 func (c googleCredentials) find(ctx context.Context) (oauth2.TokenSource, error) {
+	if len(c.key) > 0 {
+		found, err := google.CredentialsFromJSONWithType(ctx, c.key, google.ServiceAccount, gcsScope)
+		if err != nil {
+			// The error may repeat some of it.
+			return nil, errors.New("the service account's key is not one")
+		}
+		return found.TokenSource, nil
+	}
 	if c.file != "" {
 		return c.fromFile(ctx, c.file)
 	}

@@ -161,7 +161,7 @@ func newSite(t *testing.T) *site {
 	if _, err := s.log.Propose(t.Context(), &command.Transaction{Writes: []*command.Write{command.PutValue(state.WarehouseKey("default"), data)}}); err != nil {
 		t.Fatal(err)
 	}
-	s.cat, err = catalog.New(catalog.Options{Log: catalogLog{s.log}, Store: s.store, NewUUID: uuid.NewString, DefaultWarehouse: "default"})
+	s.cat, err = catalog.New(catalog.Options{Log: catalogLog{s.log}, Stores: func(context.Context, string) (catalog.Store, error) { return s.store, nil }, NewUUID: uuid.NewString, DefaultWarehouse: "default"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,12 +177,17 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+// only is the store of every warehouse.
+func only(store tasks.Store) tasks.StoreOf {
+	return func(context.Context, string) (tasks.Store, error) { return store, nil }
+}
+
 // start starts a node's runner; the test stops it unless it was stopped.
 func (s *site) start(n *node, adjust ...func(*tasks.Options)) *tasks.Runner {
 	s.t.Helper()
 	n.sharedLog, n.Store = s.log, s.store
 	opts := tasks.Options{
-		Log: n, Store: n, Node: n.name, Poll: 5 * time.Millisecond, Renew: 20 * time.Millisecond,
+		Log: n, Stores: only(n), Node: n.name, Poll: 5 * time.Millisecond, Renew: 20 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, a := range adjust {

@@ -27,6 +27,8 @@ type held struct {
 	key    []byte
 	lease  []byte // id
 	work   *state.Purge
+	// warehouse is whose files it is about.
+	warehouse string
 
 	// deleted and kept are the worker's counts.
 	deleted, kept atomic.Uint64
@@ -40,7 +42,7 @@ type held struct {
 func (r *Runner) take(f found) (*held, error) {
 	lease := uuid.New()
 	h := &held{
-		runner: r, id: f.name(), key: state.TaskKey([]byte(f.id)), lease: lease[:], work: f.record.GetPurge(),
+		runner: r, id: f.name(), key: state.TaskKey([]byte(f.id)), lease: lease[:], work: f.record.GetPurge(), warehouse: f.record.GetWarehouse(),
 		record: f.record, revision: f.revision,
 	}
 	h.deleted.Store(f.record.GetProgress().GetFilesDeleted())

@@ -24,6 +24,9 @@ type Log interface {
 	NowMs() uint64
 }
 
+// StoreOf gives the store of a warehouse.
+type StoreOf func(ctx context.Context, warehouse string) (Store, error)
+
 // Store is where the files are.
 type Store interface {
 	// Get returns a whole object of at most maxBytes.
@@ -58,7 +61,7 @@ const (
 // Options are what a Runner is made of.
 type Options struct {
 	Log    Log
-	Store  Store
+	Stores StoreOf
 	Logger *slog.Logger
 	// Node is this node's id.
 	Node string
@@ -140,8 +143,8 @@ func New(opts Options) (*Runner, error) {
 	switch {
 	case opts.Log == nil:
 		return nil, errors.New("tasks: Log is missing")
-	case opts.Store == nil:
-		return nil, errors.New("tasks: Store is missing")
+	case opts.Stores == nil:
+		return nil, errors.New("tasks: Stores is missing")
 	case opts.Node == "":
 		return nil, errors.New("tasks: Node is missing")
 	}

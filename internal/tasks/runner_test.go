@@ -372,7 +372,7 @@ func TestPanicIsAFailure(t *testing.T) {
 	s.create("t", nil)
 	s.drop("t")
 	n := &node{name: "a"}
-	r := s.start(n, func(o *tasks.Options) { o.Store = panicking{n} })
+	r := s.start(n, func(o *tasks.Options) { o.Stores = only(panicking{n}) })
 	i := s.await("to fail", func(i catalog.TaskInfo) bool { return i.Failures > 0 })
 	if !strings.Contains(i.LastError, "a defect") {
 		t.Errorf("the task failed as %+v", i)
@@ -387,7 +387,7 @@ func (panicking) Get(context.Context, string, int64) ([]byte, error) { panic("a 
 func TestOptionsThatAreMissing(t *testing.T) {
 	t.Parallel()
 	n := &node{}
-	for _, o := range []tasks.Options{{Store: n, Node: "a"}, {Log: n, Node: "a"}, {Log: n, Store: n}} {
+	for _, o := range []tasks.Options{{Stores: only(n), Node: "a"}, {Log: n, Node: "a"}, {Log: n, Stores: only(n)}} {
 		if _, err := tasks.New(o); err == nil {
 			t.Errorf("%+v is enough", o)
 		}

@@ -69,7 +69,11 @@ func (r *Runner) carryOut(ctx context.Context, h *held, log *slog.Logger) (err e
 			err = fmt.Errorf("a defect of the program: %v", p)
 		}
 	}()
-	p := newPurge(h, r.opts.Store, log)
+	store, err := r.opts.Stores(ctx, h.warehouse)
+	if err != nil {
+		return err
+	}
+	p := newPurge(h, store, log)
 	if call := r.opts.Observer.FilesPurged; call != nil {
 		p.purged = call
 	}

@@ -87,27 +87,28 @@ func room(path string) string {
 func TestArrows(t *testing.T) {
 	t.Parallel()
 	reaches := map[string][]string{
-		"cmd":               nil, // everything
-		"internal/app":      nil,
-		"internal/certs":    {"internal/disk"},
-		"internal/config":   {"authz", "fsm", "internal/disk", "internal/secret", "ops"}, // it knows what a key must look like, and a place for the audit log
-		"internal/iceberg":  {},
-		"internal/disk":     {},
-		"internal/newest":   {},
-		"internal/storage":  {},
-		"ops":               {"internal/disk"},
-		"fsm":               {},
-		"cluster":           {"fsm"},
-		"authz":             {"fsm"},
-		"internal/archive":  {"fsm", "internal/storage"},
-		"internal/backup":   {"fsm", "internal/storage"},
-		"internal/restore":  {"fsm", "internal/archive", "internal/backup", "internal/storage"},
-		"internal/catalog":  {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
-		"internal/identity": {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
-		"internal/policy":   {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
-		"internal/secret":   {"fsm"},
-		"internal/tasks":    {"fsm", "internal/iceberg", "internal/storage"},
-		"api":               {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/disk", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/secret", "internal/storage", "ops"},
+		"cmd":                nil, // everything
+		"internal/app":       nil,
+		"internal/certs":     {"internal/disk"},
+		"internal/config":    {"authz", "fsm", "internal/disk", "internal/secret", "ops"}, // it knows what a key must look like, and a place for the audit log
+		"internal/iceberg":   {},
+		"internal/disk":      {},
+		"internal/newest":    {},
+		"internal/storage":   {},
+		"ops":                {"internal/disk"},
+		"fsm":                {},
+		"cluster":            {"fsm"},
+		"authz":              {"fsm"},
+		"internal/archive":   {"fsm", "internal/storage"},
+		"internal/backup":    {"fsm", "internal/storage"},
+		"internal/restore":   {"fsm", "internal/archive", "internal/backup", "internal/storage"},
+		"internal/catalog":   {"fsm", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/identity":  {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/policy":    {"authz", "fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/storage"},
+		"internal/secret":    {"fsm"},
+		"internal/warehouse": {"fsm", "internal/catalog", "internal/iceberg", "internal/newest", "internal/secret", "internal/storage"},
+		"internal/tasks":     {"fsm", "internal/iceberg", "internal/storage"},
+		"api":                {"authz", "fsm", "internal/archive", "internal/backup", "internal/catalog", "internal/disk", "internal/iceberg", "internal/identity", "internal/newest", "internal/policy", "internal/restore", "internal/secret", "internal/storage", "internal/warehouse", "ops"},
 	}
 	for path, p := range packages(t) {
 		from := room(path)
