@@ -304,7 +304,7 @@ func (a *App) httpAdvertise() string {
 }
 
 func (a *App) openStore(ctx context.Context) (err error) {
-	if a.stores, err = warehouse.NewStores(warehouse.StoresOptions{Latest: a.node.Latest, Proven: a.node.Proven, Config: a.storeConfig()}); err != nil {
+	if a.stores, err = warehouse.NewStores(warehouse.StoresOptions{Latest: a.node.Latest, Proven: a.node.Proven, Config: a.storeConfig(), Secrets: a.box.Load()}); err != nil {
 		return err
 	}
 	a.undo.add("closing the object stores", func(context.Context) error { return a.stores.Close() })

@@ -11,6 +11,7 @@ import (
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/secret"
 	"github.com/floeberg/floeberg/internal/storage"
+	"github.com/floeberg/floeberg/internal/warehouse"
 	"github.com/floeberg/floeberg/ops"
 )
 
@@ -56,7 +57,7 @@ func (a *App) openSecrets(context.Context) error {
 
 // sealedSecrets are all that keep sealed secrets in the state: what is not among them
 // a rotation of keys does not find.
-func sealedSecrets() []secret.Owner { return nil }
+func sealedSecrets() []secret.Owner { return []secret.Owner{warehouse.Sealed{}} }
 
 // secretLog is the cluster as the box of secrets sees it.
 type secretLog struct{ taskLog }

@@ -38,6 +38,7 @@ func (a *App) warehouses(log warehouse.Log) (*warehouse.Warehouses, error) {
 	return warehouse.New(warehouse.Options{
 		Log:       log,
 		Stores:    a.stores,
+		Sealer:    a.box.Load(),
 		Places:    places,
 		CheckName: config.CheckWarehouseName,
 		NewID:     func() [16]byte { return uuid.New() },

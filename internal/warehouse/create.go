@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
@@ -85,7 +86,7 @@ func (w *Warehouses) draft(q Create) (*state.Warehouse, error) {
 		return nil, err
 	}
 	if q.Credentials != nil {
-		if rec.Store.CredentialsName, err = w.accept(q.Credentials, rec); err != nil {
+		if rec.Store.CredentialsName, err = q.Credentials.check(schemeOf(root)); err != nil {
 			return nil, err
 		}
 	}
@@ -93,14 +94,6 @@ func (w *Warehouses) draft(q Create) (*state.Warehouse, error) {
 		return nil, err
 	}
 	return rec, w.checkPlaces(rec, rootsOf(rec))
-}
-
-// accept tells what may be known of credentials that are to be a warehouse's.
-func (w *Warehouses) accept(own *Credentials, rec *state.Warehouse) (name string, err error) {
-	if w.opts.Sealer == nil {
-		return "", invalid("this cluster has no key that credentials could be sealed with: leave them out, and nodes use their own")
-	}
-	return own.check(schemeOf(rec.GetRoot()))
 }
 
 // seal puts credentials into a record, as nobody can read them; nil leaves it as it is. It
@@ -115,19 +108,15 @@ func (w *Warehouses) seal(ctx context.Context, p *catalog.Plan, rec *state.Wareh
 	}
 	sealed, err := w.opts.Sealer.Seal(ctx, purpose(rec.GetName()), plain)
 	if err != nil {
-		return sealFailed(err)
+		return fmt.Errorf("sealing the credentials: %w", err)
 	}
 	condition, err := w.opts.Sealer.Precondition(sealed)
 	if err != nil {
-		return sealFailed(err)
+		return fmt.Errorf("sealing the credentials: %w", err)
 	}
 	rec.Store.Credentials = sealed
 	p.Preconditions = append(p.Preconditions, condition)
 	return nil
-}
-
-func sealFailed(err error) error {
-	return catalog.Refuse(catalog.KindUnavailable, "The credentials can't be sealed; nothing was changed, try again: %v", err)
 }
 
 // checkStore refuses settings of a store that would have no effect, or would send the

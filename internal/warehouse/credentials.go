@@ -106,8 +106,11 @@ func (c *Credentials) serviceAccount() (name string, err error) {
 	return "service account " + key.Email, nil
 }
 
+// kind is what the purposes begin with that credentials are sealed for.
+const kind = "warehouse"
+
 // purpose is what a warehouse's credentials are sealed for.
-func purpose(name string) string { return "warehouse/" + name + "/credentials" }
+func purpose(name string) string { return kind + "/" + name + "/credentials" }
 
 // apply puts the credentials and the settings of a warehouse in the place of the nodes'.
 func (c *Credentials) apply(cfg *storage.Config, scheme string, store *state.WarehouseStore) {

@@ -153,11 +153,11 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *fakeS3) bucket(name, key string) warehouse.Create {
 	return warehouse.Create{
 		Name: name, Root: "s3://lake/" + name, Endpoint: f.URL, Region: "eu-test-1", PathStyle: true,
-		Credentials: &warehouse.Credentials{AccessKeyID: key, SecretAccessKey: secret},
+		Credentials: &warehouse.Credentials{AccessKeyID: key, SecretAccessKey: plainSecret},
 	}
 }
 
-const secret = "a-secret-that-nobody-may-see"
+const plainSecret = "a-plainSecret-that-nobody-may-see"
 
 // table makes a namespace and a table in a warehouse, and returns where it lies.
 func (y *yard) table(name string) string {

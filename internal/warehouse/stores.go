@@ -29,7 +29,7 @@ type StoresOptions struct {
 	Proven func(context.Context) (*state.View, error)
 	// Config is how this node's settings reach stores.
 	Config storage.Config
-	// Secrets opens credentials; nil opens none.
+	// Secrets opens credentials. Required.
 	Secrets Opener
 }
 
@@ -53,15 +53,12 @@ type kept struct {
 	store  storage.Store
 }
 
-var (
-	errStopping = fmt.Errorf("%w: this node is stopping", storage.ErrUnavailable)
-	errNoSecret = errors.New("no key is known here that opens credentials")
-)
+var errStopping = fmt.Errorf("%w: this node is stopping", storage.ErrUnavailable)
 
 // NewStores makes stores that are opened when they are asked for.
 func NewStores(opts StoresOptions) (*Stores, error) {
-	if opts.Latest == nil || opts.Proven == nil {
-		return nil, errors.New("warehouse: Latest and Proven are required")
+	if opts.Latest == nil || opts.Proven == nil || opts.Secrets == nil {
+		return nil, errors.New("warehouse: Latest, Proven and Secrets are required")
 	}
 	return &Stores{opts: opts, kept: make(map[string]kept)}, nil
 }
@@ -173,9 +170,6 @@ func (s *Stores) keep(name string, k kept) (storage.Store, error) {
 func (s *Stores) open(ctx context.Context, rec *state.Warehouse, patience storage.Timeouts) (storage.Store, error) {
 	var own *Credentials
 	if sealed := rec.GetStore().GetCredentials(); len(sealed) > 0 {
-		if s.opts.Secrets == nil {
-			return nil, fmt.Errorf("%w: %w", storage.ErrUnavailable, errNoSecret)
-		}
 		plain, err := s.opts.Secrets.Open(ctx, purpose(rec.GetName()), sealed)
 		if err != nil {
 			return nil, fmt.Errorf("%w: its credentials can't be opened: %w", storage.ErrUnavailable, err)

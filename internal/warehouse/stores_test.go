@@ -1,7 +1,6 @@
 package warehouse_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/floeberg/floeberg/api/apitest"
 	"github.com/floeberg/floeberg/fsm/state"
 	"github.com/floeberg/floeberg/internal/storage"
-	"github.com/floeberg/floeberg/internal/warehouse"
 )
 
 // A store is kept as long as its warehouse is the same, and not a moment longer.
@@ -72,14 +70,5 @@ func TestStoresWithoutTheSecret(t *testing.T) {
 	s.Log.Put(t, state.WarehouseKey("y"), other)
 	if _, err := s.WarehouseStores().Of(t.Context(), "y"); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("sealed for another warehouse: %v", err)
-	}
-	without, err := warehouse.NewStores(warehouse.StoresOptions{
-		Latest: s.Log.State, Proven: func(context.Context) (*state.View, error) { return s.Log.State() },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := without.Of(context.Background(), "x"); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("without any key: %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func (w *Warehouses) Update(ctx context.Context, ch catalog.Change, q Update) (*
 		if q.AllowedRoots != nil {
 			next.AllowedRoots = allowed
 		}
-		if err := w.updateStore(q, next); err != nil {
+		if err := updateStore(q, next); err != nil {
 			return nil, err
 		}
 		p := &catalog.Plan{Preconditions: []*command.Precondition{command.KeyUnchanged(state.WarehouseKey(q.Name), generation)}}
@@ -106,7 +106,7 @@ func expect(name string, wanted *uint64, generation uint64) error {
 }
 
 // updateStore changes in a record how its store is reached.
-func (w *Warehouses) updateStore(q Update, next *state.Warehouse) error {
+func updateStore(q Update, next *state.Warehouse) error {
 	if !q.ofStore() {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (w *Warehouses) updateStore(q Update, next *state.Warehouse) error {
 		store.PathStyle = *q.PathStyle
 	}
 	if q.Credentials != nil {
-		name, err := w.accept(q.Credentials, next)
+		name, err := q.Credentials.check(schemeOf(next.GetRoot()))
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ type Options struct {
 	Log Log
 	// Stores open the stores of warehouses to be, so that they can be tried. Required.
 	Stores *Stores
-	// Sealer seals credentials; nil takes none.
+	// Sealer seals credentials. Required.
 	Sealer Sealer
 	// Places are where warehouses may lie, as canonical locations.
 	Places Places
@@ -54,8 +54,8 @@ type Warehouses struct {
 
 // New makes it over a log.
 func New(opts Options) (*Warehouses, error) {
-	if opts.Log == nil || opts.Stores == nil || opts.CheckName == nil || opts.NewID == nil {
-		return nil, errors.New("warehouse: Log, Stores, CheckName and NewID are required")
+	if opts.Log == nil || opts.Stores == nil || opts.Sealer == nil || opts.CheckName == nil || opts.NewID == nil {
+		return nil, errors.New("warehouse: Log, Stores, Sealer, CheckName and NewID are required")
 	}
 	return &Warehouses{opts: opts, log: opts.Log}, nil
 }

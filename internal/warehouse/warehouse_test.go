@@ -176,7 +176,7 @@ func TestCredentials(t *testing.T) {
 	s3 := newFakeS3(t, "key-1")
 	_, err := y.Create(t.Context(), by(""), s3.bucket("w", "key-0"))
 	refused(t, err, catalog.KindStoreRefused, "An object can't be written below s3://lake/w")
-	if strings.Contains(err.Error(), secret) {
+	if strings.Contains(err.Error(), plainSecret) {
 		t.Errorf("the refusal tells the secret: %v", err)
 	}
 	s3.takes("key-1", "GET")
@@ -195,7 +195,7 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("%d objects are left of the trial", after-before)
 	}
 	rec, err := proto.Marshal(y.record("w"))
-	if err != nil || bytes.Contains(rec, []byte(secret)) {
+	if err != nil || bytes.Contains(rec, []byte(plainSecret)) {
 		t.Errorf("the record has the secret in the clear: %v", err)
 	}
 	y.table("w")
@@ -204,7 +204,7 @@ func TestCredentials(t *testing.T) {
 	s3.takes("key-2", "")
 	_, err = y.Update(t.Context(), by(""), warehouse.Update{Name: "w", AllowedRoots: &[]string{"s3://more"}})
 	refused(t, err, catalog.KindStoreRefused, "can't be written")
-	changed, err := y.Update(t.Context(), by(""), warehouse.Update{Name: "w", Credentials: &warehouse.Credentials{AccessKeyID: "key-2", SecretAccessKey: secret}})
+	changed, err := y.Update(t.Context(), by(""), warehouse.Update{Name: "w", Credentials: &warehouse.Credentials{AccessKeyID: "key-2", SecretAccessKey: plainSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestCredentials(t *testing.T) {
 	_, err = y.Create(t.Context(), by(""), s3.bucket("x", "key-2"))
 	refused(t, err, catalog.KindUnavailable, "try again")
 	for _, text := range []string{fmt.Sprint(s3.bucket("x", "k").Credentials), fmt.Sprintf("%#v", *s3.bucket("x", "k").Credentials), fmt.Sprintf("%+v", s3.bucket("x", "k"))} {
-		if strings.Contains(text, secret) {
+		if strings.Contains(text, plainSecret) {
 			t.Errorf("formatted they are %s", text)
 		}
 	}
