@@ -34,6 +34,7 @@ var flips = map[string]string{
 
 	"warehouse":            "internal/app TestWarehouseSettings",
 	"warehouse-name":       "internal/app TestWarehouseSettings",
+	"warehouse-locations":  "cmd/floeberg TestWarehouseCommands",
 	"allow-locations":      "internal/app TestWarehouseSettings",
 	"verify-metadata":      "internal/app TestVerifyMetadata",
 	"read-restrictions":    "internal/app TestReadRestrictions",
