@@ -13,12 +13,11 @@ import (
 // called or how one gets to them.
 func TestTrapProbesThatTellNames(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "planted-folder")
+	dir, endpoint := filepath.Join(t.TempDir(), "planted-folder"), port.Address(t) // nobody is there
 	n := startReady(t, dir, flags{
 		"bootstrap-key": adminKey, "warehouse-name": "planted-warehouse", "node-id": "n1",
-		"warehouse": "file://" + filepath.Join(t.TempDir(), "planted-root"),
-		// Nobody is there.
-		"snapshot-store": "s3://planted-bucket/planted-prefix", "snapshot-upload-interval": "1s", "s3-endpoint": "http://" + port.Address(t),
+		"warehouse":      "file://" + filepath.Join(t.TempDir(), "planted-root"),
+		"snapshot-store": "s3://planted-bucket/planted-prefix", "snapshot-upload-interval": "1s", "s3-endpoint": "http://" + endpoint,
 		"s3-region": "planted-region", "s3-access-key-id": "planted-id", "s3-secret-access-key": "planted-secret",
 		"audit-log": "syslog+unix://" + filepath.Join(t.TempDir(), "planted-socket"), "audit-on-failure": "count",
 	})
@@ -34,7 +33,7 @@ func TestTrapProbesThatTellNames(t *testing.T) {
 		"/openapi.json": stranger.must(t, 200, "GET", "/openapi.json", ""), "nobody": stranger.must(t, 401, "GET", "/v1/config", ""),
 		"nowhere": stranger.must(t, 404, "GET", "/planted", ""),
 	} {
-		for _, name := range []string{"planted-", dir, "syslog+unix", "s3://", adminKey} {
+		for _, name := range []string{"planted-", dir, "syslog+unix", endpoint, adminKey} {
 			if strings.Contains(answer, name) {
 				t.Errorf("%s tells of %s: %s", what, name, answer)
 			}
