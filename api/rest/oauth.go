@@ -40,9 +40,11 @@ type Rates interface {
 	Failed(from netip.Addr) error
 }
 
-// FailureLog keeps a record of failures to tell who asks.
-type FailureLog interface {
-	// NoteFailure takes one; those that are many are taken together.
+// TokenLog keeps a record of the tokens that are given, and of failures to tell who asks.
+type TokenLog interface {
+	// Note takes a record and waits for nothing.
+	Note(r audit.Record)
+	// NoteFailure takes one of a failure; those that are many are taken together.
 	NoteFailure(r audit.Record)
 }
 
@@ -54,8 +56,9 @@ type OpenOptions struct {
 	Rates Rates
 	// AuthFailed is told why credentials were refused; nil is not told.
 	AuthFailed func(reason string)
-	// Audit puts it on record where credentials prove nothing; nil does not.
-	Audit FailureLog
+	// Audit puts it on record whom tokens are given, and where credentials prove nothing;
+	// nil does not.
+	Audit TokenLog
 	// Logger is told why no token could be issued. Default slog's.
 	Logger *slog.Logger
 }
@@ -112,11 +115,22 @@ func (o OpenOptions) tokens(g *gin.Context) {
 		return
 	}
 	middleware.SetPrincipal(g, t.Principal)
+	if o.Audit != nil {
+		o.Audit.Note(serve.TokenRecord(g.Request.Context(), t.Principal, wordOf(exchanged)))
+	}
 	body := wire.OAuthToken{AccessToken: t.Text, TokenType: "bearer", ExpiresIn: int64(t.Lifetime.Seconds())}
 	if exchanged {
 		body.IssuedTokenType = typeAccessToken
 	}
 	serve.WriteJSON(g, http.StatusOK, body)
+}
+
+// wordOf is what a token was given for, on record.
+func wordOf(exchanged bool) string {
+	if exchanged {
+		return "token_exchange"
+	}
+	return grantCredentials
 }
 
 func (o OpenOptions) grant(g *gin.Context) (t *authn.Token, exchanged bool, err error) {

@@ -40,10 +40,18 @@ type desk struct {
 	ahead atomic.Int64 // milliseconds
 	mu    sync.Mutex
 	why   map[string]int
-	noted []audit.Record
+	noted []audit.Record // failures
+	given []audit.Record // tokens
 }
 
-// NoteFailure implements rest.FailureLog.
+// Note implements rest.TokenLog.
+func (d *desk) Note(r audit.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.given = append(d.given, r)
+}
+
+// NoteFailure implements rest.TokenLog.
 func (d *desk) NoteFailure(r audit.Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,6 +200,27 @@ func TestTokensAsClientsAskForThem(t *testing.T) {
 	}
 	if got := tokenOf(t, form(there, basic(id, key), append(exchange, token)...)); loads(here, got.AccessToken) != 200 {
 		t.Error("the new one is not honoured")
+	}
+}
+
+// Whom a token is given is on record, and what for; never the token.
+func TestTokensThatAreGivenAreOnRecord(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	node := d.node("n1")
+	first := form(node, basic("id-reader", keyOf("reader")), "grant_type", grantCredentials)
+	second := form(node, nil, "grant_type", grantExchange, "subject_token_type", typeAccessToken, "subject_token", tokenOf(t, first).AccessToken)
+	tokenOf(t, second)
+	if w := form(node, basic("id-reader", "wrong"), "grant_type", grantCredentials); w.Code != 401 {
+		t.Errorf("a wrong key: %d", w.Code)
+	}
+	record := func(w *httptest.ResponseRecorder, grant string) audit.Record {
+		return audit.Record{
+			Event: audit.Credentials, Decision: audit.Allow, RequestID: w.Header().Get("X-Request-Id"), Source: "192.0.2.1", Principal: "id-reader", Reason: grant,
+		}
+	}
+	if diff := cmp.Diff([]audit.Record{record(first, "client_credentials"), record(second, "token_exchange")}, d.given); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -53,6 +53,14 @@ func FailureRecord(ctx context.Context, err error) audit.Record {
 	return audit.Record{RequestID: middleware.RequestID(ctx), Source: source(ctx), Reason: authn.Reason(err)}
 }
 
+// TokenRecord is a record of a token that is given to a principal, which can do no more
+// with it than without; grant is a word for what it was given for.
+func TokenRecord(ctx context.Context, principal, grant string) audit.Record {
+	return audit.Record{
+		Event: audit.Credentials, Decision: audit.Allow, RequestID: middleware.RequestID(ctx), Source: source(ctx), Principal: principal, Reason: grant,
+	}
+}
+
 // recordDecision records a denial, and, before it is made, a change that was allowed.
 func (s *server) recordDecision(ctx context.Context, c *Call, action authz.Action, resource authz.Resource, d *authz.Decision, err error) error {
 	denied := errors.Is(err, authz.ErrDenied)
