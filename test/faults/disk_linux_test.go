@@ -69,6 +69,7 @@ func TestDisks(t *testing.T) {
 					must(t, n.Start())
 				}
 				must(t, c.AwaitReady(within(t, time.Minute)))
+				must(t, cluster.Await(within(t, time.Minute), n.ID+" to take changes", recovered(n)))
 				must(t, l.AwaitWrites(within(t, time.Minute), time.Now()))
 				cancel()
 				l.Wait()
@@ -98,6 +99,18 @@ func noticed(n *cluster.Node) func(context.Context) error {
 		}
 		status, body, err := n.Get(ctx, "/ready")
 		if err == nil && status == http.StatusServiceUnavailable && strings.Contains(body, "log") {
+			return nil
+		}
+		return unexpected(status, body, err)
+	}
+}
+
+// recovered is that a node takes changes again: its audit log, which refuses them
+// while it can't be written, is tried anew every two seconds.
+func recovered(n *cluster.Node) func(context.Context) error {
+	return func(ctx context.Context) error {
+		status, body, err := n.Get(ctx, "/ready")
+		if err == nil && status == http.StatusOK && !strings.Contains(body, "audit log") {
 			return nil
 		}
 		return unexpected(status, body, err)
