@@ -110,7 +110,7 @@ func TestBackupKeygen(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "key")
 	code, stdout, stderr := command(t, "backup", "keygen", "--out", file, "--output", "json")
-	var made madeSnapshotKey
+	var made struct{ File, Recipient string }
 	if err := json.Unmarshal([]byte(stdout), &made); err != nil || code != exitDone || !strings.HasPrefix(made.Recipient, "age1") {
 		t.Fatalf("exit code %d, %v: %q %q", code, err, stdout, stderr)
 	}

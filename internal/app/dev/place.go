@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/floeberg/floeberg/authz/authn"
+	"github.com/floeberg/floeberg/internal/disk"
 	"github.com/floeberg/floeberg/internal/secret"
 )
 
@@ -136,15 +137,7 @@ func (p *place) readKey() error {
 // makeSecretKey makes the cluster key that secrets are kept under, where there is none.
 func (p *place) makeSecretKey() error {
 	text, _ := secret.NewKey()
-	f, err := os.OpenFile(p.secretKey(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		_, err = f.WriteString(text)
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
+	if err := disk.WriteSecret(p.secretKey(), text); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("writing the cluster key: %w", err)
 	}
 	return nil
