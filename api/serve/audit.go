@@ -61,21 +61,24 @@ func TokenRecord(ctx context.Context, principal, grant string) audit.Record {
 	}
 }
 
-// recordDecision records a denial, and, before it is made, a change that was allowed.
-func (s *server) recordDecision(ctx context.Context, c *Call, action authz.Action, resource authz.Resource, d *authz.Decision, err error) error {
-	denied := errors.Is(err, authz.ErrDenied)
-	if !denied && (err != nil || !c.Route.audited()) {
-		return err
+// recordDenial records a denial, whatever the one who asks is told, and tells that there
+// was one.
+func (s *server) recordDenial(c *Call, action authz.Action, resource authz.Resource, d *authz.Decision) {
+	r := c.decided(action, resource, d)
+	r.Decision = audit.Deny
+	s.opts.Audit.Note(r)
+	if s.opts.Events.Denied != nil {
+		s.opts.Events.Denied(string(action))
 	}
-	r := c.record(audit.Decision)
-	r.Action, r.Resource = string(action), auditResource(resource)
-	r.Policies, r.PolicyVersion, r.Restrictions = d.Policies, d.PolicyVersion, d.Restrictions
-	r.Context = c.circumstances(d.Time).Raw()
-	if denied {
-		r.Decision = audit.Deny
-		s.opts.Audit.Note(r)
-		return err
+}
+
+// recordAllowed records what was allowed where that is to be on record: a change before it
+// is made.
+func (s *server) recordAllowed(ctx context.Context, c *Call, action authz.Action, resource authz.Resource, ruling authz.Ruling) error {
+	if !c.Route.audited() {
+		return nil
 	}
+	r := c.decided(action, resource, decisionOf(ruling))
 	r.Decision = audit.Allow
 	if !c.Route.Change {
 		s.opts.Audit.Note(r)
@@ -83,6 +86,15 @@ func (s *server) recordDecision(ctx context.Context, c *Call, action authz.Actio
 	}
 	c.allowed = true
 	return s.opts.Audit.Ensure(ctx, r)
+}
+
+// decided is a record of a decision, without what it was.
+func (c *Call) decided(action authz.Action, resource authz.Resource, d *authz.Decision) audit.Record {
+	r := c.record(audit.Decision)
+	r.Action, r.Resource = string(action), auditResource(resource)
+	r.Policies, r.PolicyVersion, r.Restrictions = d.Policies, d.PolicyVersion, d.Restrictions
+	r.Context = c.circumstances(d.Time).Raw()
+	return r
 }
 
 // circumstances are what a decision of a moment looked at besides who asks for what.

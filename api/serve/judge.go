@@ -81,17 +81,8 @@ func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, re
 	if err != nil {
 		return err
 	}
-	decision := authz.Decision{
-		Policies: ruling.Policies, PolicyVersion: versions(ruling.Versions), Restrictions: ruling.Restrictions.Policies(), Time: ruling.Time,
-	}
 	if !ruling.Allowed {
-		// It is on record as what it is, whatever the one who asks is told.
-		if err := s.recordDecision(ctx, c, action, resource, &decision, authz.ErrDenied); !errors.Is(err, authz.ErrDenied) {
-			return err
-		}
-		if s.opts.Events.Denied != nil {
-			s.opts.Events.Denied(string(action))
-		}
+		s.recordDenial(c, action, resource, decisionOf(ruling))
 		if ruling.Missing == nil {
 			return authz.ErrDenied
 		}
@@ -101,9 +92,14 @@ func (s *server) authorize(ctx context.Context, c *Call, action authz.Action, re
 		return err
 	}
 	if action == authz.ActionLoadTable {
-		c.loads = append(c.loads, load{resource, ruling.Restrictions, decision.PolicyVersion})
+		c.loads = append(c.loads, load{resource, ruling.Restrictions, ruling.Versions})
 	}
-	return s.recordDecision(ctx, c, action, resource, &decision, nil)
+	return s.recordAllowed(ctx, c, action, resource, ruling)
+}
+
+// decisionOf is a ruling as it is put on record.
+func decisionOf(r authz.Ruling) *authz.Decision {
+	return &authz.Decision{Policies: r.Policies, PolicyVersion: versions(r.Versions), Restrictions: r.Restrictions.Policies(), Time: r.Time}
 }
 
 // versions names the policy sets that were asked.

@@ -36,9 +36,9 @@ const lineageBytes = 16 << 20
 
 // load is what is taken away from the right to load a table, as a ruling has it.
 type load struct {
-	table   authz.Resource
-	set     restriction.Set
-	version string // of the policies
+	table    authz.Resource
+	set      restriction.Set
+	versions map[string]uint64 // of the policies
 }
 
 // Reading is how the one who asks may be shown a table. It is refused where the
@@ -100,7 +100,7 @@ func (r Reading) RestrictionsAfter(document []byte, name Document) ([]byte, erro
 }
 
 func (s *server) reading(ctx context.Context, c *Call, table authz.Resource) (Reading, error) {
-	set, version, err := s.restrictions(ctx, c, table)
+	set, asked, err := s.restrictions(ctx, c, table)
 	if err != nil {
 		return Reading{}, err
 	}
@@ -115,31 +115,26 @@ func (s *server) reading(ctx context.Context, c *Call, table authz.Resource) (Re
 	default:
 		return Reading{table: table, set: set, lineages: s.lineages}, nil
 	}
-	decision := authz.Decision{Policies: set.Policies(), PolicyVersion: version, Restrictions: set.Policies()}
-	if err := s.recordDecision(ctx, c, authz.ActionLoadTable, table, &decision, authz.ErrDenied); !errors.Is(err, authz.ErrDenied) {
-		return Reading{}, err
-	}
-	if s.opts.Events.Denied != nil {
-		s.opts.Events.Denied(string(authz.ActionLoadTable))
-	}
+	by := set.Policies()
+	s.recordDenial(c, authz.ActionLoadTable, table, &authz.Decision{Policies: by, PolicyVersion: versions(asked), Restrictions: by})
 	return Reading{}, catalog.Refuse(catalog.KindReadRestricted, "Forbidden: the policies restrict what you may read of %s, and %s", table, why)
 }
 
 // restrictions are what the policies take away from the right to load a table. Who
 // may not load it has no such right to take from: it is shown of the table what
 // another right gives, such as the one to commit.
-func (s *server) restrictions(ctx context.Context, c *Call, table authz.Resource) (set restriction.Set, version string, err error) {
+func (s *server) restrictions(ctx context.Context, c *Call, table authz.Resource) (set restriction.Set, asked map[string]uint64, err error) {
 	for _, k := range c.loads {
 		if sameResource(k.table, table) {
-			return k.set, k.version, nil
+			return k.set, k.versions, nil
 		}
 	}
 	// Whatever is said by a state that is not current, the call rests on it as evidence.
 	ruling, err := s.opts.Authorizer.Authorize(ctx, c.Asking(authz.ActionLoadTable, table), false)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	return ruling.Restrictions, versions(ruling.Versions), c.rest(ruling.Evidence)
+	return ruling.Restrictions, ruling.Versions, c.rest(ruling.Evidence)
 }
 
 func sameResource(a, b authz.Resource) bool {
