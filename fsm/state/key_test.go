@@ -13,14 +13,18 @@ import (
 	"github.com/floeberg/floeberg/fsm/state"
 )
 
-// names draws names of any bytes, with those that the encoding uses often.
-var names = rapid.OneOf(
-	rapid.String(),
-	rapid.StringOfN(rapid.SampledFrom([]rune{0, 1, 2, 'a', '/', '.', 0x1F, 0xFF}), 0, 4, -1),
-	rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOfN(rapid.Byte(), 0, 4).Draw(t, "bytes")) }),
-)
+// anyNames draws names of any bytes, with those that the encoding uses often.
+// Each test makes its own: a generator remembers what it is called, unguarded,
+// while it draws, so parallel tests can't share one.
+func anyNames() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.String(),
+		rapid.StringOfN(rapid.SampledFrom([]rune{0, 1, 2, 'a', '/', '.', 0x1F, 0xFF}), 0, 4, -1),
+		rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOfN(rapid.Byte(), 0, 4).Draw(t, "bytes")) }),
+	)
+}
 
-var paths = rapid.SliceOfN(names, 0, 4)
+func anyPaths() *rapid.Generator[[]string] { return rapid.SliceOfN(anyNames(), 0, 4) }
 
 func within(key []byte, r state.KeyRange) bool {
 	return bytes.Compare(r.Start, key) <= 0 && bytes.Compare(key, r.End) < 0
@@ -28,6 +32,7 @@ func within(key []byte, r state.KeyRange) bool {
 
 func TestKeysComeBack(t *testing.T) {
 	t.Parallel()
+	names, paths := anyNames(), anyPaths()
 	rapid.Check(t, func(t *rapid.T) {
 		warehouse, path, name := names.Draw(t, "warehouse"), paths.Draw(t, "path"), names.Draw(t, "name")
 		if path == nil {
@@ -60,6 +65,7 @@ func TestKeysComeBack(t *testing.T) {
 // Siblings sort as their names do: a page of a listing is a range.
 func TestSiblingsSortByName(t *testing.T) {
 	t.Parallel()
+	names, paths := anyNames(), anyPaths()
 	rapid.Check(t, func(t *rapid.T) {
 		path, a, b := paths.Draw(t, "path"), names.Draw(t, "a"), names.Draw(t, "b")
 		want := bytes.Compare([]byte(a), []byte(b))
@@ -75,6 +81,7 @@ func TestSiblingsSortByName(t *testing.T) {
 // A range of names holds the keys of those names and of no others.
 func TestRangesOfNames(t *testing.T) {
 	t.Parallel()
+	names, paths := anyNames(), anyPaths()
 	rapid.Check(t, func(t *rapid.T) {
 		path, name := paths.Draw(t, "path"), names.Draw(t, "name")
 		r := state.NameRange{From: names.Draw(t, "from"), To: names.Draw(t, "to")}
@@ -115,6 +122,7 @@ func TestRangesOfNames(t *testing.T) {
 // A range holds what it says and nothing of a neighbour, whatever the names are.
 func TestRangesHoldTheirOwn(t *testing.T) {
 	t.Parallel()
+	names, paths := anyNames(), anyPaths()
 	rapid.Check(t, func(t *rapid.T) {
 		warehouse, parent := names.Draw(t, "warehouse"), paths.Draw(t, "parent")
 		otherWarehouse, path, name := names.Draw(t, "other"), paths.Draw(t, "path"), names.Draw(t, "name")

@@ -12,6 +12,7 @@ import (
 
 func TestPolicyKeys(t *testing.T) {
 	t.Parallel()
+	names := anyNames()
 	rapid.Check(t, func(t *rapid.T) {
 		scope, other := names.Draw(t, "scope"), names.Draw(t, "other")
 		if rapid.Bool().Draw(t, "same scope") {
