@@ -8,11 +8,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -92,8 +92,8 @@ type Response struct {
 	// URL is the node that answered; Attempts how many were asked.
 	URL      string
 	Attempts int
-	// Unsure tells that an earlier attempt broke off after its connection was
-	// made: that node may have done what was asked, now or later.
+	// Unsure tells that an earlier attempt was sent and broke off: that node may
+	// have done what was asked, now or later.
 	Unsure bool
 }
 
@@ -152,7 +152,7 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 	unsure := false
 	for attempt := 1; ; attempt++ {
 		url := c.options.URLs[i%len(c.options.URLs)]
-		res, err := c.once(ctx, url, r, body)
+		res, sent, err := c.once(ctx, url, r, body)
 		if err == nil {
 			res.Attempts, res.Unsure = attempt, unsure
 			return res, nil
@@ -163,10 +163,10 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 			}
 			return nil, fmt.Errorf("%s %s: gave up after %d attempts: %w", r.Method, r.Path, attempt, last)
 		}
-		if r.changes() && r.Key == NoKey && !refused(err) {
+		if r.changes() && r.Key == NoKey && sent {
 			return nil, fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
 		}
-		last, unsure = err, unsure || !refused(err)
+		last, unsure = err, unsure || sent
 		i++
 		// All nodes refused once: a short breath before the next round.
 		if attempt%len(c.options.URLs) == 0 {
@@ -178,7 +178,18 @@ func (c *Client) DoAt(ctx context.Context, i int, r Request) (*Response, error) 
 	}
 }
 
-func (c *Client) once(ctx context.Context, url string, r Request, body []byte) (*Response, error) {
+// once asks one node. Where there is no answer, sent tells whether the node may
+// have got the request. The error alone does not tell: where a connection that was
+// kept open breaks, net/http sends what has an Idempotency-Key again by itself,
+// and a node that is gone by then refuses that.
+func (c *Client) once(ctx context.Context, url string, r Request, body []byte) (res *Response, sent bool, err error) {
+	var wrote atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
+	res, err = c.exchange(ctx, url, r, body)
+	return res, wrote.Load(), err
+}
+
+func (c *Client) exchange(ctx context.Context, url string, r Request, body []byte) (*Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -208,12 +219,6 @@ func (c *Client) once(ctx context.Context, url string, r Request, body []byte) (
 		return nil, err
 	}
 	return &Response{Status: res.StatusCode, Header: res.Header, Body: raw, URL: url}, nil
-}
-
-// refused tells whether there was no connection, so that nothing was sent.
-func refused(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }
 
 func encode(body any) ([]byte, error) {
