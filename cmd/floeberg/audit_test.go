@@ -18,12 +18,8 @@ func TestAuditCommands(t *testing.T) {
 	n.post(t, "/v1/default/namespaces", `{"namespace":["a.b"]}`)
 	n.post(t, "/v1/default/namespaces/a.b/properties", `{"updates":{"k":"v"}}`)
 	n.post(t, "/v1/default/namespaces", `{"namespace":["d"]}`)
-	to := []string{"--addr", n.url, "--key", testKey}
 	list := func(args ...string) (out []management.AuditRecord) {
-		code, stdout, stderr := command(t, append(append([]string{"audit", "list", "--output", "json"}, to...), args...)...)
-		if err := json.Unmarshal([]byte(stdout), &out); err != nil || code != exitDone {
-			t.Fatalf("exit code %d, %v: %q %q", code, err, stdout, stderr)
-		}
+		n.asJSON(t, &out, append([]string{"audit", "list"}, args...)...)
 		return out
 	}
 	if got := list("--action", "CreateNamespace", "--event", "outcome", "--since", "1h"); len(got) == 0 || got[0].Status == 0 {
@@ -38,14 +34,14 @@ func TestAuditCommands(t *testing.T) {
 	if got := list("--resource", `"a.b"`); len(got) != 3 || got[0].Action != "UpdateNamespace" {
 		t.Errorf("%+v", got)
 	}
-	code, stdout, _ := command(t, append([]string{"audit", "list", "--decision", "allow"}, to...)...)
+	code, stdout, _ := n.command(t, "audit", "list", "--decision", "allow")
 	if code != exitDone || !strings.Contains(stdout, "CreateNamespace") || !strings.HasPrefix(stdout, "TIME") {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 
 	// The node's own files, and the same ones from here.
 	for _, args := range [][]string{{}, {file}, {file, "--offline"}} {
-		code, stdout, stderr := command(t, append(append([]string{"audit", "verify"}, to...), args...)...)
+		code, stdout, stderr := n.command(t, append([]string{"audit", "verify"}, args...)...)
 		if code != exitDone || !strings.Contains(stdout, "nothing removed") {
 			t.Errorf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
 		}
@@ -62,12 +58,12 @@ func TestAuditCommands(t *testing.T) {
 	if err := os.WriteFile(altered, []byte(strings.Join(append(lines[:1], lines[2:]...), "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := command(t, append([]string{"audit", "verify", altered, "--offline", "--output", "json"}, to...)...)
+	code, stdout, stderr := n.command(t, "audit", "verify", altered, "--offline", "--output", "json")
 	var v audit.Verification
 	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != exitFailed || len(v.Findings) != 1 || !strings.Contains(stderr, "not as it was written") {
 		t.Errorf("exit code %d, %v: %s%s", code, err, stdout, stderr)
 	}
-	code, stdout, _ = command(t, append([]string{"audit", "verify", altered, "--offline"}, to...)...)
+	code, stdout, _ = n.command(t, "audit", "verify", altered, "--offline")
 	if code != exitFailed || !strings.Contains(stdout, "records 2 to 2 are missing") || !strings.Contains(stdout, altered+":2") {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
@@ -81,7 +77,7 @@ func TestAuditCommands(t *testing.T) {
 		"is empty":     {"audit", "verify", ""},
 		"unknown flag": {"audit", "verify", "--of"},
 	} {
-		if code, _, stderr := command(t, append(args, to...)...); code != exitUsage || !strings.Contains(stderr, says) {
+		if code, _, stderr := n.command(t, args...); code != exitUsage || !strings.Contains(stderr, says) {
 			t.Errorf("%v: exit code %d, %q", args, code, stderr)
 		}
 	}
@@ -89,7 +85,7 @@ func TestAuditCommands(t *testing.T) {
 		"decision must be": {"audit", "list", "--decision", "maybe"},
 		"no such file":     {"audit", "verify", "--offline", filepath.Join(t.TempDir(), "none")},
 	} {
-		if code, _, stderr := command(t, append(args, to...)...); code != exitFailed || !strings.Contains(stderr, says) {
+		if code, _, stderr := n.command(t, args...); code != exitFailed || !strings.Contains(stderr, says) {
 			t.Errorf("%v: exit code %d, %q", args, code, stderr)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,29 +14,13 @@ import (
 func TestKeyCommands(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
-	to := []string{"--addr", n.url, "--key", testKey}
 	namespaces := func(key string) int {
 		code, _ := request(t, key, http.MethodGet, n.url+"/v1/default/namespaces", "")
 		return code
 	}
-	run := func(want int, args ...string) (stdout, stderr string) {
-		t.Helper()
-		code, stdout, stderr := command(t, append(args, to...)...)
-		if code != want {
-			t.Fatalf("%v: exit code %d, %q %q", args, code, stdout, stderr)
-		}
-		return stdout, stderr
-	}
-	asJSON := func(into any, args ...string) {
-		t.Helper()
-		stdout, _ := run(exitDone, append(args, "--output", "json")...)
-		if err := json.Unmarshal([]byte(stdout), into); err != nil {
-			t.Fatalf("%v: %v: %q", args, err, stdout)
-		}
-	}
 
 	var fields map[string]any
-	asJSON(&fields, "key", "create", "etl", "--group", "reader,writer", "--tenant", "acme", "--expires", "24h")
+	n.asJSON(t, &fields, "key", "create", "etl", "--group", "reader,writer", "--tenant", "acme", "--expires", "24h")
 	for _, name := range []string{"id", "name", "key", "groups", "tenant", "expires_at"} {
 		if fields[name] == nil {
 			t.Errorf("no %s in %v", name, fields)
@@ -49,7 +32,7 @@ func TestKeyCommands(t *testing.T) {
 	}
 
 	var made management.NewKey
-	asJSON(&made, "key", "create", "nightly job", "--group", "writer")
+	n.asJSON(t, &made, "key", "create", "nightly job", "--group", "writer")
 	if made.Tenant != nil || made.ExpiresAt != nil || !slices.Equal(made.Groups, []string{"writer"}) {
 		t.Errorf("got %+v", made)
 	}
@@ -57,7 +40,7 @@ func TestKeyCommands(t *testing.T) {
 		t.Errorf("the new key is answered with %d", code)
 	}
 	var next management.NewKey
-	asJSON(&next, "key", "rotate", made.ID, "--overlap", "1h")
+	n.asJSON(t, &next, "key", "rotate", made.ID, "--overlap", "1h")
 	if next.Principal != made.ID || next.Replaces == nil || next.Replaces.ID != made.ID || next.ID == made.ID || next.Key == made.Key {
 		t.Errorf("got %+v", next)
 	}
@@ -65,7 +48,7 @@ func TestKeyCommands(t *testing.T) {
 		t.Errorf("in the overlap: %d and %d", a, b)
 	}
 	var revoked management.Key
-	asJSON(&revoked, "key", "revoke", made.ID, "--yes")
+	n.asJSON(t, &revoked, "key", "revoke", made.ID, "--yes")
 	if revoked.Status != "revoked" || revoked.RevokedAt == nil {
 		t.Errorf("got %+v", revoked)
 	}
@@ -73,17 +56,17 @@ func TestKeyCommands(t *testing.T) {
 		t.Errorf("after the end of the old one: %d and %d", a, b)
 	}
 	var list []management.Key
-	asJSON(&list, "key", "list")
+	n.asJSON(t, &list, "key", "list")
 	if len(list) != 4 || list[0].Name != "bootstrap" || list[3].ID != next.ID || list[3].Principal != made.ID {
 		t.Errorf("got %+v", list)
 	}
-	table, _ := run(exitDone, "key", "list")
+	table, _ := n.run(t, exitDone, "key", "list")
 	if strings.Count(table, "\n") != 5 || strings.Contains(table, made.Key) || strings.Contains(table, next.Key) {
 		t.Errorf("got\n%s", table)
 	}
 
 	// For people: the key, and that it is shown once.
-	stdout, stderr := run(exitDone, "key", "create", "by hand", "--group", "finance")
+	stdout, stderr := n.run(t, exitDone, "key", "create", "by hand", "--group", "finance")
 	if !strings.Contains(stdout, "fb_") || !strings.Contains(stderr, "once") || !strings.Contains(stderr, "warning: group finance") {
 		t.Errorf("%q %q", stdout, stderr)
 	}
@@ -94,7 +77,7 @@ func TestKeyCommands(t *testing.T) {
 		"--yes":      {"key", "revoke", next.ID},
 		"not the ke": {"key", "revoke", next.Key, "--yes"},
 	} {
-		if _, stderr := run(exitUsage, args...); !strings.Contains(stderr, says) {
+		if _, stderr := n.run(t, exitUsage, args...); !strings.Contains(stderr, says) {
 			t.Errorf("%v: %q", args, stderr)
 		}
 	}
@@ -104,9 +87,9 @@ func TestKeyCommands(t *testing.T) {
 		"does not exi": {"key", "rotate", "key-0"},
 		"has ended":    {"key", "rotate", made.ID},
 	} {
-		if _, stderr := run(exitFailed, args...); !strings.Contains(stderr, says) {
+		if _, stderr := n.run(t, exitFailed, args...); !strings.Contains(stderr, says) {
 			t.Errorf("%v: %q", args, stderr)
 		}
 	}
-	run(exitDone, "key", "create", "x", "--group", "readers", "--force")
+	n.run(t, exitDone, "key", "create", "x", "--group", "readers", "--force")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,22 +14,6 @@ import (
 func TestPolicyCommands(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t)
-	to := []string{"--addr", n.url, "--key", testKey}
-	run := func(want int, args ...string) (stdout, stderr string) {
-		t.Helper()
-		code, stdout, stderr := command(t, append(args, to...)...)
-		if code != want {
-			t.Fatalf("%v: exit code %d, %q %q", args, code, stdout, stderr)
-		}
-		return stdout, stderr
-	}
-	asJSON := func(into any, args ...string) {
-		t.Helper()
-		stdout, _ := run(exitDone, append(args, "--output", "json")...)
-		if err := json.Unmarshal([]byte(stdout), into); err != nil {
-			t.Fatalf("%v: %v: %q", args, err, stdout)
-		}
-	}
 	file := func(name, text string) string {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), name)
@@ -41,75 +24,75 @@ func TestPolicyCommands(t *testing.T) {
 	}
 
 	// What get prints can be put again, and is the same then.
-	readyMade, stderr := run(exitDone, "policy", "get")
+	readyMade, stderr := n.run(t, exitDone, "policy", "get")
 	if !strings.Contains(readyMade, `@id("admin")`) || !strings.Contains(stderr, "version 0") {
 		t.Fatalf("%q %q", readyMade, stderr)
 	}
 	var v management.PolicyVersion
-	asJSON(&v, "policy", "put", file("same", readyMade), "--expect", "0")
+	n.asJSON(t, &v, "policy", "put", file("same", readyMade), "--expect", "0")
 	if v.Version != 0 || v.Text != nil {
 		t.Errorf("got %+v", v)
 	}
 	closed := readyMade + "\n@id(\"closed\")\nforbid (principal, action, resource in Floeberg::Namespace::\"default/closed\");\n"
 	policies := file("policies.cedar", closed)
-	if stdout, _ := run(exitDone, "policy", "validate", policies); stdout != "5 policies, all valid\n" {
+	if stdout, _ := n.run(t, exitDone, "policy", "validate", policies); stdout != "5 policies, all valid\n" {
 		t.Errorf("got %q", stdout)
 	}
-	if stdout, _ := run(exitDone, "policy", "put", policies, "--expect", "0", "--comment", "first"); !strings.HasPrefix(stdout, "version 1, put by key-") {
+	if stdout, _ := n.run(t, exitDone, "policy", "put", policies, "--expect", "0", "--comment", "first"); !strings.HasPrefix(stdout, "version 1, put by key-") {
 		t.Errorf("got %q", stdout)
 	}
-	if _, stderr := run(exitFailed, "policy", "put", policies, "--expect", "0"); !strings.Contains(stderr, "are at version 1 and not 0") {
+	if _, stderr := n.run(t, exitFailed, "policy", "put", policies, "--expect", "0"); !strings.Contains(stderr, "are at version 1 and not 0") {
 		t.Errorf("got %q", stderr)
 	}
-	if again, _ := run(exitDone, "policy", "get", "--version", "1"); again != closed {
+	if again, _ := n.run(t, exitDone, "policy", "get", "--version", "1"); again != closed {
 		t.Errorf("got %q", again)
 	}
-	if stdout, _ := run(exitDone, "policy", "diff", "0"); !strings.Contains(stdout, "+@id(\"closed\")\n") || !strings.HasPrefix(stdout, "--- cluster version 0\n+++ cluster version 1\n") {
+	if stdout, _ := n.run(t, exitDone, "policy", "diff", "0"); !strings.Contains(stdout, "+@id(\"closed\")\n") || !strings.HasPrefix(stdout, "--- cluster version 0\n+++ cluster version 1\n") {
 		t.Errorf("got %q", stdout)
 	}
 
 	// What is wrong is said as compilers say it.
 	wrong := file("wrong.cedar", "permit (principal, action == Floeberg::Action::\"Lod\", resource);\n")
-	stdout, stderr := run(exitFailed, "policy", "validate", wrong)
+	stdout, stderr := n.run(t, exitFailed, "policy", "validate", wrong)
 	if !strings.HasPrefix(stdout, wrong+`:1: policy "policy-1": there is no action "Lod"`) || !strings.Contains(stderr, "not valid") {
 		t.Errorf("%q %q", stdout, stderr)
 	}
-	run(exitFailed, "policy", "put", wrong)
+	n.run(t, exitFailed, "policy", "put", wrong)
 	// Here the author is who may always mend them.
 	var e management.PolicyExplanation
-	asJSON(&e, "policy", "explain", "--principal", "someone", "--group", "writer", "--action", "CommitTable", "--warehouse", "default", "--resource", "table:closed.t")
+	n.asJSON(t, &e, "policy", "explain", "--principal", "someone", "--group", "writer", "--action", "CommitTable", "--warehouse", "default", "--resource", "table:closed.t")
 	if e.Allowed || len(e.Policies) != 1 || e.Policies[0].Policy != "closed" {
 		t.Errorf("got %+v", e)
 	}
-	asJSON(&e, "policy", "explain", "--principal", "someone", "--group", "admin", "--action", "ShowCluster", "--resource", "cluster", "--authentication", "oidc", "--type", "service")
+	n.asJSON(t, &e, "policy", "explain", "--principal", "someone", "--group", "admin", "--action", "ShowCluster", "--resource", "cluster", "--authentication", "oidc", "--type", "service")
 	if !e.Allowed {
 		t.Errorf("got %+v", e)
 	}
-	run(exitFailed, "policy", "explain", "--principal", "someone", "--group", "admin", "--action", "ShowCluster", "--resource", "cluster", "--type", "robot")
-	stdout, _ = run(exitDone, "policy", "explain", "--principal", "someone", "--group", "reader", "--action", "LoadTable", "--warehouse", "default", "--resource", `table:"a.b".t`)
+	n.run(t, exitFailed, "policy", "explain", "--principal", "someone", "--group", "admin", "--action", "ShowCluster", "--resource", "cluster", "--type", "robot")
+	stdout, _ = n.run(t, exitDone, "policy", "explain", "--principal", "someone", "--group", "reader", "--action", "LoadTable", "--warehouse", "default", "--resource", `table:"a.b".t`)
 	if !strings.HasPrefix(stdout, "allowed: ") || !strings.Contains(stdout, "reader") {
 		t.Errorf("got %q", stdout)
 	}
 
-	asJSON(&v, "policy", "rollback", "0", "--comment", "back")
+	n.asJSON(t, &v, "policy", "rollback", "0", "--comment", "back")
 	if v.Version != 2 || *v.RolledBackTo != 0 {
 		t.Errorf("got %+v", v)
 	}
 	var list []management.PolicyVersion
-	asJSON(&list, "policy", "history")
+	n.asJSON(t, &list, "policy", "history")
 	if len(list) != 2 || list[0].Comment != "back" || !list[0].InForce || list[1].Comment != "first" || list[1].InForce {
 		t.Errorf("got %+v", list)
 	}
-	if table, _ := run(exitDone, "policy", "history"); !strings.Contains(table, "(version 0 again) back") || strings.Count(table, "\n") != 3 {
+	if table, _ := n.run(t, exitDone, "policy", "history"); !strings.Contains(table, "(version 0 again) back") || strings.Count(table, "\n") != 3 {
 		t.Errorf("got\n%s", table)
 	}
 
 	// A warehouse's own.
-	asJSON(&v, "policy", "put", file("own", "forbid (principal, action, resource is Floeberg::View);"), "--warehouse", "default")
+	n.asJSON(t, &v, "policy", "put", file("own", "forbid (principal, action, resource is Floeberg::View);"), "--warehouse", "default")
 	if v.Version != 1 || *v.Warehouse != "default" {
 		t.Errorf("got %+v", v)
 	}
-	if table, _ := run(exitDone, "policy", "list"); !strings.Contains(table, "(the cluster)  2") || !strings.Contains(table, "default        1") {
+	if table, _ := n.run(t, exitDone, "policy", "list"); !strings.Contains(table, "(the cluster)  2") || !strings.Contains(table, "default        1") {
 		t.Errorf("got\n%s", table)
 	}
 
@@ -125,7 +108,7 @@ func TestPolicyCommands(t *testing.T) {
 		"--time":             {"policy", "explain", "--principal", "x", "--action", "ShowCluster", "--resource", "cluster", "--time", "noon"},
 		"all sets":           {"policy", "list", "--warehouse", "default"},
 	} {
-		if _, stderr := run(exitUsage, args...); !strings.Contains(stderr, says) {
+		if _, stderr := n.run(t, exitUsage, args...); !strings.Contains(stderr, says) {
 			t.Errorf("%v: %q", args, stderr)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,12 +21,8 @@ func TestTaskCommands(t *testing.T) {
 			t.Fatalf("%d %s", code, answer)
 		}
 	}
-	to := []string{"--addr", n.url, "--key", testKey, "--output", "json"}
 	list := func(status string) (tasks []management.Task) {
-		code, stdout, stderr := command(t, append([]string{"task", "list", "--status", status}, to...)...)
-		if err := json.Unmarshal([]byte(stdout), &tasks); err != nil || code != exitDone {
-			t.Fatalf("exit code %d, %v: %q %q", code, err, stdout, stderr)
-		}
+		n.asJSON(t, &tasks, "task", "list", "--status", status)
 		return tasks
 	}
 	// Looked at once: a task that waits may run again a moment later.
@@ -51,17 +46,16 @@ func TestTaskCommands(t *testing.T) {
 		t.Errorf("done %+v, waiting %+v", done, stuck)
 	}
 
-	human := to[:len(to)-2]
-	code, stdout, _ := command(t, append([]string{"task", "list"}, human...)...)
+	code, stdout, _ := n.command(t, "task", "list")
 	if code != exitDone || !strings.Contains(stdout, "wrecks.sound") || !strings.Contains(stdout, "wrecks.changed") || strings.Count(stdout, "\n") != 3 {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
-	code, stdout, _ = command(t, append([]string{"task", "show", stuck.ID}, human...)...)
+	code, stdout, _ = n.command(t, "task", "show", stuck.ID)
 	if code != exitDone || !strings.Contains(stdout, "waiting") || !strings.Contains(stdout, *stuck.LastError) {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 	for range 2 {
-		code, stdout, _ = command(t, append([]string{"task", "cancel", stuck.ID, "--yes"}, human...)...)
+		code, stdout, _ = n.command(t, "task", "cancel", stuck.ID, "--yes")
 		if code != exitDone || !strings.Contains(stdout, "cancelled") {
 			t.Errorf("exit code %d\n%s", code, stdout)
 		}
@@ -70,11 +64,11 @@ func TestTaskCommands(t *testing.T) {
 		"--status": {"task", "list", "--status", "asleep"},
 		"--yes":    {"task", "cancel", stuck.ID},
 	} {
-		if code, _, stderr := command(t, append(args, human...)...); code != exitUsage || !strings.Contains(stderr, says) {
+		if code, _, stderr := n.command(t, args...); code != exitUsage || !strings.Contains(stderr, says) {
 			t.Errorf("%v: exit code %d, %q", args, code, stderr)
 		}
 	}
-	if code, _, stderr := command(t, append([]string{"task", "show", "nothing"}, human...)...); code != exitFailed || !strings.Contains(stderr, "nothing") {
+	if code, _, stderr := n.command(t, "task", "show", "nothing"); code != exitFailed || !strings.Contains(stderr, "nothing") {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }

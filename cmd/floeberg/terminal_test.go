@@ -83,6 +83,25 @@ func (n *served) command(t *testing.T, args ...string) (code int, stdout, stderr
 	return command(t, append(args, "--addr", n.url, "--key", testKey)...)
 }
 
+// run runs a command against the node that must end with an exit code.
+func (n *served) run(t *testing.T, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	code, stdout, stderr := n.command(t, args...)
+	if code != want {
+		t.Fatalf("%v: exit code %d, %q %q", args, code, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// asJSON runs a command against the node that must succeed, and reads what it prints.
+func (n *served) asJSON(t *testing.T, into any, args ...string) {
+	t.Helper()
+	stdout, _ := n.run(t, exitDone, append(args, "--output", "json")...)
+	if err := json.Unmarshal([]byte(stdout), into); err != nil {
+		t.Fatalf("%v: %v: %q", args, err, stdout)
+	}
+}
+
 const ordersSchema = `{"type":"struct","fields":[
 	{"id":1,"name":"id","type":"long","required":true,"doc":"one per order"},
 	{"id":2,"name":"at","type":"timestamptz","required":false},

@@ -16,53 +16,37 @@ func TestWarehouseCommands(t *testing.T) {
 	t.Parallel()
 	place := filepath.Join(t.TempDir(), "made")
 	n := serveInProcess(t, "warehouse-locations", "file://"+place)
-	to := []string{"--addr", n.url, "--key", testKey}
-	run := func(want int, args ...string) (stdout, stderr string) {
-		t.Helper()
-		code, stdout, stderr := command(t, append(args, to...)...)
-		if code != want {
-			t.Fatalf("%v: exit code %d, %q %q", args, code, stdout, stderr)
-		}
-		return stdout, stderr
-	}
-	asJSON := func(into any, args ...string) {
-		t.Helper()
-		stdout, _ := run(exitDone, append(args, "--output", "json")...)
-		if err := json.Unmarshal([]byte(stdout), into); err != nil {
-			t.Fatalf("%v: %v: %q", args, err, stdout)
-		}
-	}
 	root := "file://" + place + "/w"
 	var made, got management.Warehouse
-	asJSON(&made, "warehouse", "create", "w", "--root", root, "--allow-locations", "file://"+place+"/more, ")
+	n.asJSON(t, &made, "warehouse", "create", "w", "--root", root, "--allow-locations", "file://"+place+"/more, ")
 	if made.Name != "w" || made.Root != root || len(made.AllowedRoots) != 1 || made.FromSettings || made.OwnCredentials {
 		t.Errorf("got %+v", made)
 	}
-	asJSON(&got, "warehouse", "update", "w", "--allow-locations", "", "--expect", fmt.Sprint(made.Generation))
+	n.asJSON(t, &got, "warehouse", "update", "w", "--allow-locations", "", "--expect", fmt.Sprint(made.Generation))
 	if len(got.AllowedRoots) != 0 || got.Generation <= made.Generation {
 		t.Errorf("got %+v", got)
 	}
-	if stdout, _ := run(exitDone, "warehouse", "show", "w"); !strings.Contains(stdout, root) || !strings.Contains(stdout, "the nodes' own rights") {
+	if stdout, _ := n.run(t, exitDone, "warehouse", "show", "w"); !strings.Contains(stdout, root) || !strings.Contains(stdout, "the nodes' own rights") {
 		t.Errorf("got %q", stdout)
 	}
-	if stdout, _ := run(exitDone, "warehouse", "list"); !strings.Contains(stdout, "default") || !strings.Contains(stdout, root) {
+	if stdout, _ := n.run(t, exitDone, "warehouse", "list"); !strings.Contains(stdout, "default") || !strings.Contains(stdout, root) {
 		t.Errorf("got %q", stdout)
 	}
-	if _, stderr := run(exitFailed, "warehouse", "create", "x", "--root", root); !strings.Contains(stderr, "of another warehouse") {
+	if _, stderr := n.run(t, exitFailed, "warehouse", "create", "x", "--root", root); !strings.Contains(stderr, "of another warehouse") {
 		t.Errorf("got %q", stderr)
 	}
-	if _, stderr := run(exitFailed, "warehouse", "update", "w", "--path-style", "--expect", "1"); !strings.Contains(stderr, "and not 1") {
+	if _, stderr := n.run(t, exitFailed, "warehouse", "update", "w", "--path-style", "--expect", "1"); !strings.Contains(stderr, "and not 1") {
 		t.Errorf("got %q", stderr)
 	}
-	if _, stderr := run(exitUsage, "warehouse", "delete", "w"); !strings.Contains(stderr, "--yes") {
+	if _, stderr := n.run(t, exitUsage, "warehouse", "delete", "w"); !strings.Contains(stderr, "--yes") {
 		t.Errorf("got %q", stderr)
 	}
 	var deleted struct{ Deleted string }
-	if asJSON(&deleted, "warehouse", "delete", "w", "--yes", "--expect", fmt.Sprint(got.Generation)); deleted.Deleted != "w" {
+	if n.asJSON(t, &deleted, "warehouse", "delete", "w", "--yes", "--expect", fmt.Sprint(got.Generation)); deleted.Deleted != "w" {
 		t.Errorf("got %+v", deleted)
 	}
-	run(exitFailed, "warehouse", "show", "w")
-	if _, stderr := run(exitFailed, "warehouse", "delete", "default", "--yes"); !strings.Contains(stderr, "nodes' settings") {
+	n.run(t, exitFailed, "warehouse", "show", "w")
+	if _, stderr := n.run(t, exitFailed, "warehouse", "delete", "default", "--yes"); !strings.Contains(stderr, "nodes' settings") {
 		t.Errorf("got %q", stderr)
 	}
 
@@ -79,7 +63,7 @@ func TestWarehouseCommands(t *testing.T) {
 		"no such file":       {"warehouse", "update", "w", "--credentials", filepath.Join(t.TempDir(), "none")},
 		"secret_access_key,": {"warehouse", "create", "w", "--root", "s3://lake", "--credentials", wrong},
 	} {
-		if _, stderr := run(exitUsage, args...); !strings.Contains(stderr, says) || strings.Contains(stderr, secret) {
+		if _, stderr := n.run(t, exitUsage, args...); !strings.Contains(stderr, says) || strings.Contains(stderr, secret) {
 			t.Errorf("%v: %q", args, stderr)
 		}
 	}
